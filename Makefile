@@ -1,0 +1,44 @@
+# Two commands do everything on a machine that has Python (3.10 to 3.13) and make:
+#   make notebooks    installs, runs the chapters on built-in pictures, into outputs/
+#   make test         installs, then lint, unit tests, doctests and the notebooks
+# and two more: make lint, make benchmark.
+
+PYTHON ?= python3
+VENV ?= .venv
+OUTPUTS ?= outputs
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: install notebooks test lint benchmark
+
+install: $(INSTALLED)
+
+$(INSTALLED): requirements.txt constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
+	|| { echo "TensorFlow needs Python 3.10 to 3.13, and $(PYTHON) is $$($(PYTHON) -V 2>&1)." \
+	"Name another: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+notebooks: $(INSTALLED)
+	@mkdir -p $(OUTPUTS)
+	GAN_STYLE_OUTPUTS="$(abspath $(OUTPUTS))" $(BIN)/python -m jupyter nbconvert \
+	--to notebook --execute --output-dir "$(abspath $(OUTPUTS))" notebooks/*.ipynb
+	@echo "The executed notebooks and their pictures are in $(abspath $(OUTPUTS)):"
+	@ls "$(abspath $(OUTPUTS))"
+
+test: lint
+	$(BIN)/python -m pytest --nbval
+
+lint: $(INSTALLED)
+	$(BIN)/python -m ruff check
+	$(BIN)/python -m ruff format --check
+
+benchmark: $(INSTALLED)
+	$(BIN)/python benchmarks/cyclegan.py --rounds 5
+	$(BIN)/python benchmarks/pipeline.py --rounds 3
+	$(BIN)/python benchmarks/translate.py --count 10
