@@ -1,0 +1,525 @@
+"""CycleGAN: two translators learned from two heaps of pictures that are no pairs.
+
+Follows Zhu et al., "Unpaired Image-to-Image Translation using Cycle-Consistent
+Adversarial Networks" (2017): least-squares validity, L1 reconstruction and identity,
+a pool of earlier fakes for the discriminators, Adam with beta_1 0.5.
+"""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from gan_style.averaging import averaged_copy, update_averages
+from gan_style.checkpoints import resumable
+from gan_style.checks import check_number, check_whole_number
+from gan_style.layers import ImagePool
+from gan_style.translation import translate
+
+LOSSES = (
+    "validity_ab",
+    "validity_ba",
+    "reconstruction_a",
+    "reconstruction_b",
+    "identity_a",
+    "identity_b",
+    "generators",
+    "discriminator_a",
+    "discriminator_b",
+)
+
+
+def validity_loss(answer):
+    """Mean (answer - 1)^2: how far a discriminator is from taking fakes for real.
+
+    >>> float(validity_loss(keras.ops.zeros((1, 16, 16, 1))))
+    1.0
+    """
+    return ops.mean(ops.square(ops.cast(answer, "float32") - 1.0))
+
+
+def reconstruction_loss(pictures, others):
+    """Mean |pictures - others|; the identity loss is the same measure.
+
+    >>> float(reconstruction_loss(keras.ops.ones((1, 2, 2, 3)), 0.5))
+    0.5
+    """
+    return ops.mean(
+        ops.abs(ops.cast(others, "float32") - ops.cast(pictures, "float32"))
+    )
+
+
+def discriminator_loss(real_answer, fake_answer):
+    """Half of [mean (real - 1)^2 + mean fake^2], the paper's slowed-down objective.
+
+    >>> float(discriminator_loss(keras.ops.ones((1, 2, 2, 1)), keras.ops.ones((1, 2))))
+    0.5
+    """
+    fooled = ops.mean(ops.square(ops.cast(fake_answer, "float32")))
+    return 0.5 * (validity_loss(real_answer) + fooled)
+
+
+def _split(both, first):
+    # By the first part's own number: the last batches of two domains may differ.
+    count = ops.shape(first)[0]
+    return both[:count], both[count:]
+
+
+def _check_networks(**networks):
+    for name, network in networks.items():
+        if not isinstance(network, keras.Model) or not network.built:
+            raise ValueError(
+                f"CycleGAN: {name} is {network!r}, but it has to be a built "
+                "keras.Model, such as the ones of gan_style.models."
+            )
+        twins = [other for other, also in networks.items() if also is network]
+        if len(twins) > 1:
+            raise ValueError(
+                f"CycleGAN: {' and '.join(twins)} are one model, but each has to learn "
+                "a task of its own. Build one for each."
+            )
+
+
+@keras.saving.register_keras_serializable(package="gan_style")
+class CycleGAN(keras.Model):
+    """Two generators and two discriminators, trained together with `fit`.
+
+    One step is the paper's: the generators answer for validity, reconstruction and
+    identity in both directions at once, while the discriminators stand still; then each
+    discriminator learns to tell real pictures from those of its pool.
+
+    The step translates `a` and looks at the identity of `b` in one batch, so a network
+    of one's own must treat the pictures of a batch independently (instance norm does,
+    batch norm does not).
+
+    Args:
+        generator_ab, generator_ba: models from pictures to pictures, both
+            `(batch, height, width, channels)` in [-1, 1].
+        discriminator_a, discriminator_b: models from such pictures to answers of any
+            shape, 1 for real and 0 for translated.
+        validity_weight, reconstruction_weight, identity_weight: the three losses'
+            weights; the paper takes 1, 10 and 5, and 2 suits apples and oranges.
+        pool_size: earlier fakes that each pool keeps.
+        seed: whole number for the pools' draws, or None.
+        average_decay: `translate` takes the generators with averages of their weights,
+            which keep this much of themselves at each step, such as 0.999; None keeps
+            none.
+
+    >>> import numpy as np
+    >>> from gan_style.models import patch_discriminator, unet_generator
+    >>> networks = [unet_generator((16, 16, 3), 2, name=n) for n in ("ab", "ba")]
+    >>> networks += [patch_discriminator((16, 16, 3), 2, name=n) for n in "ab"]
+    >>> model = CycleGAN(*networks, pool_size=2, seed=0)
+    >>> model.compile()
+    >>> pictures = np.zeros((1, 16, 16, 3), "float32")
+    >>> history = model.fit(pictures, pictures, batch_size=1, verbose=0)
+    >>> sorted(history.history)[:3]
+    ['discriminator_a', 'discriminator_b', 'generators']
+    >>> model.translate(np.zeros((16, 16, 3), "uint8"), "ab").dtype
+    dtype('uint8')
+    """
+
+    def __init__(
+        self,
+        generator_ab,
+        generator_ba,
+        discriminator_a,
+        discriminator_b,
+        validity_weight=1.0,
+        reconstruction_weight=10.0,
+        identity_weight=2.0,
+        pool_size=50,
+        seed=None,
+        average_decay=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        _check_networks(
+            generator_ab=generator_ab,
+            generator_ba=generator_ba,
+            discriminator_a=discriminator_a,
+            discriminator_b=discriminator_b,
+        )
+        self.generator_ab = generator_ab
+        self.generator_ba = generator_ba
+        self.discriminator_a = discriminator_a
+        self.discriminator_b = discriminator_b
+        self.validity_weight = check_number(
+            "CycleGAN", "validity_weight", validity_weight
+        )
+        self.reconstruction_weight = check_number(
+            "CycleGAN", "reconstruction_weight", reconstruction_weight
+        )
+        self.identity_weight = check_number(
+            "CycleGAN", "identity_weight", identity_weight
+        )
+        self.pool_size = check_whole_number("CycleGAN", "pool_size", pool_size, least=0)
+        self.seed = seed
+        if average_decay is not None:
+            average_decay = check_number("CycleGAN", "average_decay", average_decay)
+            if average_decay >= 1:
+                raise ValueError(
+                    f"CycleGAN: average_decay is {average_decay:g}, but an average "
+                    "that takes in anything new keeps less than 1, such as 0.999."
+                )
+        self.average_decay = average_decay
+        self.pool_a = ImagePool(pool_size, seed, name="pool_a")
+        self.pool_b = ImagePool(
+            pool_size, None if seed is None else seed + 1, name="pool_b"
+        )
+        self._build_state()
+
+    def _build_state(self):
+        for pool, network in (
+            (self.pool_a, self.discriminator_a),
+            (self.pool_b, self.discriminator_b),
+        ):
+            pool.build(network.input_shape)
+        if self.average_decay is not None:
+            self.averaged_ab = averaged_copy(self.generator_ab)
+            self.averaged_ba = averaged_copy(self.generator_ba)
+        # Everything that a resumed training needs is a variable, the step included.
+        self.steps_done = self.add_weight(
+            shape=(),
+            initializer="zeros",
+            trainable=False,
+            dtype="int64",
+            name="steps_done",
+        )
+        self.loss_means = {
+            name: keras.metrics.Mean(name=name)
+            for name in LOSSES
+            if self.identity_weight or not name.startswith("identity")
+        }
+        self.built = True
+
+    # The names by which books and papers list the four.
+    @property
+    def g_AB(self):
+        """The generator from A to B."""
+        return self.generator_ab
+
+    @property
+    def g_BA(self):
+        """The generator from B to A."""
+        return self.generator_ba
+
+    @property
+    def d_A(self):
+        """The discriminator of A."""
+        return self.discriminator_a
+
+    @property
+    def d_B(self):
+        """The discriminator of B."""
+        return self.discriminator_b
+
+    @property
+    def metrics(self):
+        return list(self.loss_means.values())
+
+    @property
+    def generator_variables(self):
+        """Trainable variables of both generators, which one optimizer drives."""
+        return (
+            self.generator_ab.trainable_variables
+            + self.generator_ba.trainable_variables
+        )
+
+    @property
+    def discriminator_variables(self):
+        """Trainable variables of both discriminators, which the other drives."""
+        return (
+            self.discriminator_a.trainable_variables
+            + self.discriminator_b.trainable_variables
+        )
+
+    def compile(self, generator_optimizer=None, discriminator_optimizer=None, **kwargs):
+        """Takes the two optimizers; Adam with rate 2e-4 and beta_1 0.5 by default.
+
+        Args:
+            generator_optimizer: drives both generators.
+            discriminator_optimizer: drives both discriminators; another object.
+            **kwargs: `jit_compile` (False by default), `run_eagerly`,
+                `steps_per_execution`.
+        """
+        shared = generator_optimizer is discriminator_optimizer
+        if shared and isinstance(generator_optimizer, keras.optimizers.Optimizer):
+            raise ValueError(
+                "CycleGAN.compile: generator_optimizer and discriminator_optimizer are "
+                "one object, but each keeps the moments of its own networks. Make two."
+            )
+        kwargs.setdefault("jit_compile", False)
+        self._check_replicas(**kwargs)
+        super().compile(optimizer=None, loss=None, metrics=None, **kwargs)
+        self.generator_optimizer = self._optimizer(generator_optimizer)
+        self.discriminator_optimizer = self._optimizer(discriminator_optimizer)
+        # Built now, so that loaded weights find their places.
+        self.generator_optimizer.build(self.generator_variables)
+        self.discriminator_optimizer.build(self.discriminator_variables)
+
+    def _check_replicas(self, jit_compile, steps_per_execution=1, **_):
+        # As tried with Keras 3.15 and TensorFlow 2.21, also on a model of one layer.
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        if replicas > 1 and (jit_compile or steps_per_execution > 1):
+            raise ValueError(
+                f"CycleGAN.compile: jit_compile is {jit_compile} and "
+                f"steps_per_execution {steps_per_execution}, but {replicas} replicas "
+                "can train with jit_compile=False and steps_per_execution=1 only."
+            )
+
+    def _optimizer(self, optimizer):
+        if optimizer is None:
+            optimizer = keras.optimizers.Adam(2e-4, beta_1=0.5)
+        optimizer = keras.optimizers.get(optimizer)
+        scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+        if self._uses_float16() and not scaled:
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        return optimizer
+
+    def _uses_float16(self):
+        return any(
+            layer.compute_dtype == "float16"
+            for network in (self.generator_ab, self.generator_ba)
+            for layer in network.layers
+        )
+
+    def get_compile_config(self):
+        if not self.compiled:
+            return None
+        config = super().get_compile_config()
+        kept = ("run_eagerly", "steps_per_execution", "jit_compile")
+        return {
+            **{key: config[key] for key in kept if key in config},
+            **{
+                name: keras.optimizers.serialize(getattr(self, name))
+                for name in ("generator_optimizer", "discriminator_optimizer")
+            },
+        }
+
+    def compile_from_config(self, config):
+        self.compile(
+            **{
+                key: keras.optimizers.deserialize(value)
+                if key.endswith("_optimizer")
+                else value
+                for key, value in config.items()
+            }
+        )
+
+    def fit(self, x=None, y=None, *args, callbacks=None, **kwargs):
+        """Trains, as `keras.Model.fit` does, on a dataset of pairs `(a, b)`.
+
+        A dataset of `gan_style.datasets` goes on where this model stands, so that a
+        saved and loaded model sees the pictures that it would have seen; see
+        `gan_style.checkpoints`.
+        """
+        if getattr(x, "position", None) is None:
+            return super().fit(x, y, *args, callbacks=callbacks, **kwargs)
+        with resumable(self, x, callbacks, kwargs) as (x, callbacks, kwargs):
+            return super().fit(x, y, *args, callbacks=callbacks, **kwargs)
+
+    def call(self, inputs, training=False):
+        """Translates a pair of batches: `(a, b)` to `(b-like, a-like)`."""
+        a, b = inputs
+        return (
+            self.generator_ab(a, training=training),
+            self.generator_ba(b, training=training),
+        )
+
+    def generator_losses(self, a, b, training=False):
+        """All that the generators answer for.
+
+        Returns:
+            The losses, a dict of scalars with the weighted sum as "generators", and the
+            two translated batches, `(fake_a, fake_b)`.
+        """
+        fake_b, same_b = self._translate_and_keep(self.generator_ab, a, b, training)
+        fake_a, same_a = self._translate_and_keep(self.generator_ba, b, a, training)
+        losses = {
+            "validity_ab": validity_loss(
+                self.discriminator_b(fake_b, training=training)
+            ),
+            "validity_ba": validity_loss(
+                self.discriminator_a(fake_a, training=training)
+            ),
+            "reconstruction_a": reconstruction_loss(
+                a, self.generator_ba(fake_b, training=training)
+            ),
+            "reconstruction_b": reconstruction_loss(
+                b, self.generator_ab(fake_a, training=training)
+            ),
+        }
+        if self.identity_weight:
+            losses["identity_a"] = reconstruction_loss(a, same_a)
+            losses["identity_b"] = reconstruction_loss(b, same_b)
+        weights = {
+            "validity": self.validity_weight,
+            "reconstruction": self.reconstruction_weight,
+            "identity": self.identity_weight,
+        }
+        losses["generators"] = sum(
+            weights[name.split("_")[0]] * loss for name, loss in losses.items()
+        )
+        return losses, (fake_a, fake_b)
+
+    def _translate_and_keep(self, generator, pictures, of_target, training):
+        if not self.identity_weight:
+            return generator(pictures, training=training), None
+        both = generator(
+            ops.concatenate([pictures, of_target], axis=0), training=training
+        )
+        return _split(both, pictures)
+
+    def discriminator_losses(self, a, b, fake_a, fake_b, training=False):
+        """Each discriminator's loss on real and translated pictures, a dict."""
+        losses = {}
+        for name, network, real, fake in (
+            ("discriminator_a", self.discriminator_a, a, fake_a),
+            ("discriminator_b", self.discriminator_b, b, fake_b),
+        ):
+            answers = network(ops.concatenate([real, fake], axis=0), training=training)
+            losses[name] = discriminator_loss(*_split(answers, real))
+        return losses
+
+    def train_step(self, data):
+        a, b = self._unpack(data)
+        variables = self.generator_variables
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch([v.value for v in variables])
+            losses, (fake_a, fake_b) = self.generator_losses(a, b, training=True)
+            objective = self._scaled(losses["generators"], self.generator_optimizer)
+        gradients = tape.gradient(objective, [v.value for v in variables])
+        self.generator_optimizer.apply(gradients, variables)
+        if self.average_decay is not None:
+            update_averages(
+                (self.averaged_ab, self.averaged_ba),
+                (self.generator_ab, self.generator_ba),
+                self.average_decay,
+                self.steps_done,
+            )
+
+        pooled_a, pooled_b = self.pool_a(fake_a), self.pool_b(fake_b)
+        variables = self.discriminator_variables
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch([v.value for v in variables])
+            answers = self.discriminator_losses(a, b, pooled_a, pooled_b, training=True)
+            objective = self._scaled(
+                sum(answers.values()), self.discriminator_optimizer
+            )
+        gradients = tape.gradient(objective, [v.value for v in variables])
+        self.discriminator_optimizer.apply(gradients, variables)
+
+        self.steps_done.assign_add(1)
+        return self._running_means({**losses, **answers})
+
+    def test_step(self, data):
+        a, b = self._unpack(data)
+        losses, (fake_a, fake_b) = self.generator_losses(a, b)
+        losses.update(self.discriminator_losses(a, b, fake_a, fake_b))
+        return self._running_means(losses)
+
+    @staticmethod
+    def _scaled(loss, optimizer):
+        # Keras sums gradients over replicas, the paper's losses are means.
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        return optimizer.scale_loss(loss / replicas)
+
+    @staticmethod
+    def _unpack(data):
+        a, b, _ = keras.utils.unpack_x_y_sample_weight(data)
+        if b is None:
+            raise ValueError(
+                "CycleGAN: a training batch holds one part, but it has to be a pair "
+                "(a, b) of picture batches, one of each domain."
+            )
+        return a, b
+
+    def _running_means(self, losses):
+        for name, loss in losses.items():
+            self.loss_means[name].update_state(loss)
+        return {name: self.loss_means[name].result() for name in losses}
+
+    def translator(self, direction="ab", averaged=None):
+        """The network that `translate` takes, for example to export it.
+
+        Args:
+            direction: "ab" or "ba".
+            averaged: whether with averages of its weights over the last steps; by
+                default where there are any.
+
+        Returns:
+            A `keras.Model`.
+
+        Raises:
+            ValueError: for another direction, or averages that are not kept.
+        """
+        if direction not in ("ab", "ba"):
+            raise ValueError(
+                f"CycleGAN.translate: direction is {direction!r}, but it has to be "
+                "'ab' or 'ba'."
+            )
+        if averaged and self.average_decay is None:
+            raise ValueError(
+                "CycleGAN.translate: averaged is True, but this model keeps no "
+                "averages. Build it with average_decay=0.999, and train it."
+            )
+        if averaged is None:
+            # Before the first step, the weights may have come from elsewhere.
+            averaged = (
+                self.average_decay is not None and int(self.steps_done.numpy()) > 0
+            )
+        return getattr(self, f"{'averaged' if averaged else 'generator'}_{direction}")
+
+    def translate(
+        self, images, direction="ab", tile_size=None, averaged=None, **options
+    ):
+        """Translates pictures of any size, or one picture.
+
+        Args:
+            images: uint8, or float in [-1, 1]; `(batch, height, width, channels)`, or
+                without the batch; or as `gan_style.translation.translate` takes them.
+            direction: "ab" or "ba".
+            tile_size: side of the tiles for a picture too large for the memory.
+            averaged: whether to take averages of the weights; see `translator`.
+            **options: for `gan_style.translation.translate`.
+
+        Returns:
+            A NumPy array of the same shape and kind: uint8 for uint8, float32 in
+            [-1, 1] for float.
+
+        Raises:
+            ValueError: for another direction, dtype, range or shape.
+        """
+        network = self.translator(direction, averaged)
+        return translate(network, images, tile_size, **options)
+
+    def get_config(self):
+        networks = {
+            name: keras.saving.serialize_keras_object(getattr(self, name))
+            for name in (
+                "generator_ab",
+                "generator_ba",
+                "discriminator_a",
+                "discriminator_b",
+            )
+        }
+        return {
+            **super().get_config(),
+            **networks,
+            "validity_weight": self.validity_weight,
+            "reconstruction_weight": self.reconstruction_weight,
+            "identity_weight": self.identity_weight,
+            "pool_size": self.pool_size,
+            "seed": self.seed,
+            "average_decay": self.average_decay,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = {
+            key: keras.saving.deserialize_keras_object(value)
+            if key.startswith(("generator_", "discriminator_"))
+            else value
+            for key, value in config.items()
+        }
+        return cls(**config)

@@ -1,0 +1,247 @@
+"""The networks of CycleGAN: two kinds of generator and the PatchGAN discriminator.
+
+Follows Zhu et al., "Unpaired Image-to-Image Translation using Cycle-Consistent
+Adversarial Networks" (2017), with the U-Net of Isola et al. (2017) in a small form.
+Weights start from N(0, 0.02); a convolution that instance norm follows has no bias,
+which the norm would cancel.
+"""
+
+import keras
+from keras import layers
+
+from gan_style.checks import check_whole_number
+from gan_style.layers import (
+    InstanceNormalization,
+    ReflectionPadding2D,
+    UpsamplingConv2D,
+)
+from gan_style.picture_conv import ToPictureConv2D
+
+
+def unet_generator(image_shape=(128, 128, 3), filters=32, name=None):
+    """A U-Net generator: four halvings, four doublings, three skip connections.
+
+    Each halving is a 4x4 convolution of stride 2, instance norm and ReLU, with
+    `filters` x 1, 2, 4, 8 channels; each doubling is nearest-neighbour upsampling, a
+    4x4 convolution, instance norm and ReLU, joined with the encoder's features of the
+    same size. A last doubling ends in tanh.
+
+    Args:
+        image_shape: (height, width, channels); height and width are multiples of 16
+            or None for any such size.
+        filters: channels after the first halving.
+        name: the model's name.
+
+    Returns:
+        A functional `keras.Model` from pictures `(batch, *image_shape)` in [-1, 1] to
+        float32 pictures of the same shape and range.
+
+    Raises:
+        ValueError: when height or width cannot be halved four times, or an argument
+            has another form.
+
+    >>> unet_generator().count_params()
+    1544707
+    """
+    owner = "unet_generator"
+    height, width, channels = _check_image_shape(owner, image_shape, 16, least=16)
+    filters = check_whole_number(owner, "filters", filters)
+
+    pictures = x = keras.Input((height, width, channels), name="pictures")
+    skips = []
+    for level in range(4):
+        x = _conv(filters * 2**level, 4, 2, "same", f"down_{level + 1}_conv")(x)
+        x = _norm_relu(x, f"down_{level + 1}")
+        skips.append(x)
+    for level, skip in zip((3, 2, 1), reversed(skips[:-1]), strict=True):
+        x = UpsamplingConv2D(
+            filters * 2 ** (level - 1),
+            use_bias=False,
+            kernel_initializer=_weights(),
+            name=f"up_{level}_conv",
+        )(x)
+        x = _norm_relu(x, f"up_{level}")
+        x = layers.Concatenate(name=f"skip_{level}")([x, skip])
+    x = UpsamplingConv2D(channels, kernel_initializer=_weights(), name="to_picture")(x)
+    return keras.Model(pictures, _tanh(x), name=name or owner)
+
+
+def resnet_generator(
+    image_shape=(256, 256, 3), filters=64, blocks=9, name=None, layout="same"
+):
+    """The ResNet generator of CycleGAN, after Johnson et al. (2016).
+
+    c7s1-f, d2f, d4f, `blocks` residual blocks of 4f channels, u2f, uf, c7s1-channels,
+    with reflection padding where the size stays, instance norm and ReLU.
+
+    Args:
+        image_shape: (height, width, channels); height and width are multiples of 4,
+            from 8, or None for any such size.
+        filters: channels of the first convolution.
+        blocks: residual blocks; the paper takes 9 at 256 pixels and 6 at 128.
+        name: the model's name.
+        layout: where the halvings and doublings place their kernels: "same" as
+            TensorFlow's padding of that name does, "pytorch" one pixel further up and
+            left, as the authors' PyTorch code does. Weights fit one of the two;
+            `load_pytorch_generator` brings the authors'.
+
+    Returns:
+        A functional `keras.Model` from pictures `(batch, *image_shape)` in [-1, 1] to
+        float32 pictures of the same shape and range.
+
+    Raises:
+        ValueError: when height or width cannot be halved twice, or an argument has
+            another form.
+
+    >>> resnet_generator(filters=32).count_params()
+    2847939
+    """
+    owner = "resnet_generator"
+    height, width, channels = _check_image_shape(owner, image_shape, 4, least=8)
+    filters = check_whole_number(owner, "filters", filters)
+    blocks = check_whole_number(owner, "blocks", blocks, least=0)
+    if layout not in ("same", "pytorch"):
+        raise ValueError(
+            f"{owner}: layout is {layout!r}, but it has to be 'same' or 'pytorch'."
+        )
+    padding = "same" if layout == "same" else "valid"
+
+    pictures = x = keras.Input((height, width, channels), name="pictures")
+    x = ReflectionPadding2D(3, name="stem_pad")(x)
+    x = _conv(filters, 7, 1, "valid", "stem_conv")(x)
+    x = _norm_relu(x, "stem")
+    for level in (1, 2):
+        if layout == "pytorch":
+            x = layers.ZeroPadding2D(
+                1, data_format="channels_last", name=f"down_{level}_pad"
+            )(x)
+        x = _conv(filters * 2**level, 3, 2, padding, f"down_{level}_conv")(x)
+        x = _norm_relu(x, f"down_{level}")
+    for block in range(1, blocks + 1):
+        x = _residual_block(x, 4 * filters, f"block_{block}")
+    for level in (2, 1):
+        x = layers.Conv2DTranspose(
+            filters * 2 ** (level - 1),
+            3,
+            strides=2,
+            padding=padding,
+            data_format="channels_last",
+            use_bias=False,
+            kernel_initializer=_weights(),
+            name=f"up_{level}_conv",
+        )(x)
+        if layout == "pytorch":
+            # Its padding of 1 and output padding of 1: the first row and column go.
+            x = layers.Cropping2D(
+                ((1, 0), (1, 0)), data_format="channels_last", name=f"up_{level}_crop"
+            )(x)
+        x = _norm_relu(x, f"up_{level}")
+    x = ReflectionPadding2D(3, name="to_picture_pad")(x)
+    x = ToPictureConv2D(channels, 7, kernel_initializer=_weights(), name="to_picture")(
+        x
+    )
+    return keras.Model(pictures, _tanh(x), name=name or owner)
+
+
+def patch_discriminator(image_shape=(128, 128, 3), filters=32, name=None):
+    """The PatchGAN discriminator: a number for every overlapping 70 x 70 patch.
+
+    Three 4x4 convolutions of stride 2 (`filters` x 1, 2, 4), one of stride 1 (x 8), and
+    one to a single channel; leaky ReLU of slope 0.2, instance norm but after the first
+    and the last, no squashing at the end: its losses are least squares.
+
+    Args:
+        image_shape: (height, width, channels); height and width are multiples of 8,
+            from 16, or None for any such size.
+        filters: channels of the first convolution.
+        name: the model's name.
+
+    Returns:
+        A functional `keras.Model` from pictures `(batch, *image_shape)` in [-1, 1] to
+        float32 `(batch, height / 8, width / 8, 1)`: 1 where the patch looks real, 0
+        where it looks translated.
+
+    Raises:
+        ValueError: when height or width cannot be halved three times, or an argument
+            has another form.
+
+    >>> patch_discriminator().output_shape
+    (None, 16, 16, 1)
+    """
+    owner = "patch_discriminator"
+    height, width, channels = _check_image_shape(owner, image_shape, 8, least=16)
+    filters = check_whole_number(owner, "filters", filters)
+
+    pictures = x = keras.Input((height, width, channels), name="pictures")
+    x = _conv(filters, 4, 2, "same", "patch_1_conv", use_bias=True)(x)
+    x = layers.LeakyReLU(0.2, name="patch_1_relu")(x)
+    for level, strides in ((2, 2), (3, 2), (4, 1)):
+        width_now = filters * 2 ** (level - 1)
+        x = _conv(width_now, 4, strides, "same", f"patch_{level}_conv")(x)
+        x = InstanceNormalization(name=f"patch_{level}_norm")(x)
+        x = layers.LeakyReLU(0.2, name=f"patch_{level}_relu")(x)
+    x = _conv(1, 4, 1, "same", "answer", use_bias=True)(x)
+    x = layers.Activation("linear", dtype="float32", name="answer_float32")(x)
+    return keras.Model(pictures, x, name=name or owner)
+
+
+def _weights():
+    # A fresh one for every layer: an initializer shared between layers would give
+    # them the same numbers.
+    return keras.initializers.RandomNormal(0.0, 0.02)
+
+
+def _conv(filters, size, strides, padding, name, use_bias=False):
+    return layers.Conv2D(
+        filters,
+        size,
+        strides=strides,
+        padding=padding,
+        data_format="channels_last",
+        use_bias=use_bias,
+        kernel_initializer=_weights(),
+        name=name,
+    )
+
+
+def _norm_relu(x, name):
+    x = InstanceNormalization(name=f"{name}_norm")(x)
+    return layers.ReLU(name=f"{name}_relu")(x)
+
+
+def _residual_block(x, filters, name):
+    y = ReflectionPadding2D(1, name=f"{name}_pad_1")(x)
+    y = _conv(filters, 3, 1, "valid", f"{name}_conv_1")(y)
+    y = _norm_relu(y, f"{name}_1")
+    y = ReflectionPadding2D(1, name=f"{name}_pad_2")(y)
+    y = _conv(filters, 3, 1, "valid", f"{name}_conv_2")(y)
+    y = InstanceNormalization(name=f"{name}_2_norm")(y)
+    return layers.Add(name=f"{name}_add")([x, y])
+
+
+def _tanh(x):
+    return layers.Activation("tanh", dtype="float32", name="tanh")(x)
+
+
+def _check_image_shape(owner, image_shape, multiple, least):
+    try:
+        height, width, channels = image_shape
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{owner}: image_shape is {image_shape!r}, but it has to be (height, "
+            "width, channels), such as (128, 128, 3)."
+        ) from None
+    check_whole_number(owner, "image_shape's number of channels", channels)
+    for name, side in (("height", height), ("width", width)):
+        if side is None:
+            continue
+        check_whole_number(owner, f"image_shape's {name}", side)
+        if side % multiple or side < least:
+            below = max(side // multiple * multiple, least)
+            fits = " or ".join(str(n) for n in sorted({below, below + multiple}))
+            raise ValueError(
+                f"{owner}: the {name} of image_shape is {side}, but it has to be a "
+                f"multiple of {multiple} from {least} up, to be halved evenly. Sizes "
+                f"near it that fit: {fits}."
+            )
+    return height, width, channels

@@ -1,0 +1,73 @@
+"""The convolution that ends a ResNet generator, written so that a CPU does it fast."""
+
+import keras
+from keras import layers, ops
+
+from gan_style.checks import check_whole_number
+
+
+@keras.saving.register_keras_serializable(package="gan_style")
+class ToPictureConv2D(layers.Conv2D):
+    """A large kernel to a few channels: `Conv2D`, the same weights, the same result.
+
+    TensorFlow's gradient of a convolution to 3 channels leaves most of a CPU idle: the
+    7x7 kernel that ends a ResNet generator takes longer to differentiate than all of
+    the layers in front of it. So every row of the kernel becomes channels of its own,
+    here 7 x 3, of a convolution with a kernel one row high; its outputs, each shifted
+    by its row, are added up. As many multiplications, in a shape that processors like.
+
+    Args:
+        filters: channels of the result, such as the 3 of a picture.
+        kernel_size: as for `Conv2D`.
+        **kwargs: what else `Conv2D` takes, but for strides, dilation, groups and
+            padding, which stay 1, 1, 1 and "valid".
+
+    Call arguments:
+        images: `(batch, height, width, channels)`, padded as far as that is wanted.
+
+    Returns:
+        `(batch, height - kernel height + 1, width - kernel width + 1, filters)`.
+
+    Raises:
+        ValueError: for another stride, dilation, padding or order of the axes.
+
+    >>> import numpy as np
+    >>> layer = ToPictureConv2D(3, 7)
+    >>> tuple(layer(np.zeros((1, 14, 22, 4), "float32")).shape)
+    (1, 8, 16, 3)
+    """
+
+    def __init__(self, filters, kernel_size, **kwargs):
+        check_whole_number("ToPictureConv2D", "filters", filters)
+        kwargs.setdefault("data_format", "channels_last")
+        super().__init__(filters, kernel_size, **kwargs)
+        fixed = {
+            "strides": (1, 1),
+            "dilation_rate": (1, 1),
+            "groups": 1,
+            "padding": "valid",
+            "data_format": "channels_last",
+        }
+        for name, only in fixed.items():
+            if getattr(self, name) != only:
+                raise ValueError(
+                    f"ToPictureConv2D: {name} is {getattr(self, name)!r}, but it has "
+                    f"to be {only!r}. For others there is keras.layers.Conv2D."
+                )
+
+    def call(self, images):
+        height, width, channels, filters = self.kernel.shape
+        kernel = ops.transpose(ops.cast(self.kernel, self.compute_dtype), (1, 2, 0, 3))
+        kernel = ops.reshape(kernel, (1, width, channels, height * filters))
+        images = ops.cast(images, self.compute_dtype)
+        # One channel for every row of the kernel and every filter.
+        parts = ops.conv(images, kernel, padding="valid", data_format="channels_last")
+        total = 0.0
+        for row in range(height):
+            rows = slice(row, row - height + 1 or None)
+            part = parts[:, rows, :, row * filters : (row + 1) * filters]
+            # Added up in float32 under every policy, as within one convolution.
+            total = total + ops.cast(part, "float32")
+        if self.use_bias:
+            total = total + ops.cast(self.bias, "float32")
+        return self.activation(ops.cast(total, self.compute_dtype))

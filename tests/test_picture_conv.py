@@ -1,0 +1,91 @@
+"""The fast last convolution against Keras' own."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gan_style.models import resnet_generator
+from gan_style.picture_conv import ToPictureConv2D
+
+
+def numbers(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def pair(kernel_size, filters=3, channels=5, **options):
+    """Ours and Keras' layer with the same weights."""
+    both = [
+        kind(filters, kernel_size, **options)
+        for kind in (ToPictureConv2D, keras.layers.Conv2D)
+    ]
+    for layer in both:
+        layer.build((None, None, None, channels))
+    weights = [numbers(*w.shape, seed=i) for i, w in enumerate(both[0].weights)]
+    for layer in both:
+        layer.set_weights(weights)
+    return both
+
+
+def answer_and_gradients(layer, images):
+    watched = [tf.constant(images), *(w.value for w in layer.trainable_weights)]
+    with tf.GradientTape() as tape:
+        tape.watch(watched)
+        answer = layer(watched[0])
+        objective = tf.reduce_sum(tf.sin(answer))
+    return [answer, *tape.gradient(objective, watched)]
+
+
+@pytest.mark.parametrize("kernel_size", [7, (1, 3), (4, 2)])
+@pytest.mark.parametrize("options", [{}, {"use_bias": False}, {"activation": "tanh"}])
+def test_is_keras_convolution_with_its_gradients(kernel_size, options):
+    ours, theirs = pair(kernel_size, **options)
+    images = numbers(2, 9, 12, 5, seed=9)
+    got = answer_and_gradients(ours, images)
+    wanted = answer_and_gradients(theirs, images)
+    assert len(got) == len(wanted)
+    for mine, other in zip(got, wanted, strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-4)
+
+
+def test_sums_in_float32_under_bfloat16():
+    ours, theirs = pair(7, channels=16, dtype="mixed_bfloat16")
+    images = numbers(1, 20, 20, 16, seed=9)
+    answer = ours(images)
+    assert answer.dtype == "bfloat16"
+    exact = pair(7, channels=16)[1](images)
+    errors = [
+        np.abs(np.asarray(keras.ops.cast(layer(images), "float32")) - exact).mean()
+        for layer in (ours, theirs)
+    ]
+    assert errors[0] < 1.5 * errors[1]
+
+
+def test_takes_any_size_and_comes_back_from_a_file(tmp_path):
+    pictures = keras.Input((None, None, 4))
+    model = keras.Model(pictures, ToPictureConv2D(3, (7, 5))(pictures))
+    assert model.output_shape == (None, None, None, 3)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    images = numbers(1, 10, 11, 4)
+    assert again(images).shape == (1, 4, 7, 3)
+    np.testing.assert_array_equal(again(images), model(images))
+
+
+def test_ends_the_resnet_generator():
+    layer = resnet_generator((8, 8, 3), 2, 1).get_layer("to_picture")
+    assert isinstance(layer, ToPictureConv2D)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"strides": 2}, r"strides is \(2, 2\), but it has to be \(1, 1\)"),
+        ({"padding": "same"}, "padding is 'same', but it has to be 'valid'"),
+        ({"dilation_rate": 2}, "dilation_rate is"),
+        ({"data_format": "channels_first"}, "data_format is 'channels_first'"),
+    ],
+)
+def test_refuses_what_it_does_not_do(options, words):
+    with pytest.raises(ValueError, match=words):
+        ToPictureConv2D(3, 7, **options)

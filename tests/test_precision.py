@@ -1,0 +1,182 @@
+"""The step under mixed precision and compiled by XLA, beside plain float32."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from cyclegans import (
+    NETWORKS,
+    SGD,
+    all_equal,
+    one_step,
+    pictures,
+    real,
+    small,
+    straight_lines,
+    weights_of,
+)
+
+from gan_style import samples
+from gan_style.models import patch_discriminator, resnet_generator, unet_generator
+
+HALVES = ("generator_optimizer", "discriminator_optimizer")
+
+
+@pytest.fixture
+def float16(policy):
+    policy("mixed_float16")
+
+
+def scaled_sgd(rate, scale=1024.0):
+    return keras.optimizers.LossScaleOptimizer(SGD(rate), initial_scale=scale)
+
+
+def fruit(size, first, batch=1):
+    return [
+        np.stack(
+            [samples.fruit(kind, first + offset + i, size) for i in range(batch)]
+        ).astype("float32")
+        / 127.5
+        - 1
+        for offset, kind in ((0, "apple"), (1000, "orange"))
+    ]
+
+
+class TestBfloat16:
+    """A step's losses depend on those before in a chaotic way: Adam's first steps are
+    as long for a tiny gradient as for a large one, so that a rounding that turns its
+    sign moves a weight as far as it goes. Float32 itself, with weights off by 0.1 %,
+    is 10 % and more away from float32 in single losses after a few steps of batch 1. So
+    rounding is tested along one path, and two paths by what `fit` shows: means.
+    """
+
+    @pytest.mark.slow
+    def test_losses_at_each_of_20_steps_are_those_of_float32(self, policy):
+        models = []
+        for name in ("float32", "mixed_bfloat16"):
+            policy(name)
+            models.append(real(size=64, filters=4))
+            models[-1].compile()
+        path, beside = models
+        for step in range(20):
+            a, b = fruit(64, step)
+            beside.set_weights(path.get_weights())
+            want, got = (losses_at(model, a, b) for model in models)
+            assert got == pytest.approx(want, rel=0.05), f"step {step}"
+            assert got != want
+            path.train_on_batch(a, b)
+
+    @pytest.mark.slow
+    def test_the_mean_losses_of_20_steps_are_those_of_float32(self, policy):
+        means = []
+        for name in ("float32", "mixed_bfloat16"):
+            policy(name)
+            model = real(size=64, filters=4)
+            model.compile()
+            for step in range(20):
+                losses = model.train_on_batch(*fruit(64, 4 * step, 4), return_dict=True)
+            means.append(losses)  # of all the steps, as `fit` shows them
+        assert means[1] == pytest.approx(means[0], rel=0.05)
+        assert means[1] != means[0]
+
+
+def losses_at(model, a, b):
+    model.reset_metrics()
+    losses = model.test_on_batch(a, b, return_dict=True)
+    model.reset_metrics()
+    return losses
+
+
+class TestFloat16:
+    def test_scales_both_losses_by_default(self, float16):
+        model = small()
+        model.compile()
+        for name in HALVES:
+            optimizer = getattr(model, name)
+            assert isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+            assert isinstance(optimizer.inner_optimizer, keras.optimizers.Adam)
+
+    def test_an_optimizer_that_scales_is_left_as_it_is(self, float16):
+        scaling = scaled_sgd(0.1)
+        model = small()
+        model.compile(scaling, SGD(0.1))
+        assert model.generator_optimizer is scaling
+
+    def test_what_is_applied_is_unscaled(self, policy):
+        a, b = pictures(1, 8, seed=1), pictures(1, 8, seed=2)
+        changes = []
+        for name in ("float32", "mixed_float16"):
+            policy(name)
+            model = small(pool_size=0)
+            if name == "float32":
+                model.compile(SGD(0.1), SGD(0.1))
+            else:
+                # Two scales, so that a mix-up of the two would show.
+                model.compile(scaled_sgd(0.1, 256.0), scaled_sgd(0.1, 4.0))
+            networks = [getattr(model, n) for n in NETWORKS]
+            before = weights_of(*networks)
+            model.train_on_batch(a, b)
+            after = weights_of(*networks)
+            changes.append([y - x for x, y in zip(before, after, strict=True)])
+        for want, got in zip(*changes, strict=True):
+            assert np.abs(want).max() > 1e-5
+            np.testing.assert_allclose(got, want, atol=0.02 * np.abs(want).max())
+
+    @pytest.mark.parametrize("at", [0, 1])
+    def test_an_overflow_skips_the_step_of_that_optimizer_only(self, float16, at):
+        model = small()
+        model.compile(scaled_sgd(0.1), scaled_sgd(0.1))
+        over, fine = (getattr(model, name) for name in (HALVES[at], HALVES[1 - at]))
+        model.train_on_batch(pictures(1, 8), pictures(1, 8))
+        over.dynamic_scale.assign(1e30)
+        networks = [[getattr(model, n) for n in pair] for pair in _pairs(at)]
+        before = [weights_of(*pair) for pair in networks]
+        model.train_on_batch(pictures(1, 8), pictures(1, 8))
+        after = [weights_of(*pair) for pair in networks]
+        assert all_equal(before[0], after[0]) and not all_equal(before[1], after[1])
+        assert all(np.all(np.isfinite(w)) for w in after[1])
+        assert float(over.dynamic_scale) == pytest.approx(5e29)
+        assert int(over.inner_optimizer.iterations) == 1
+        assert float(fine.dynamic_scale) == 1024
+        assert int(fine.inner_optimizer.iterations) == 2
+        assert int(model.steps_done) == 2
+
+
+def _pairs(first):
+    pairs = (NETWORKS[:2], NETWORKS[2:])
+    return pairs[first], pairs[1 - first]
+
+
+class TestXla:
+    def test_gives_the_same_losses(self):
+        a, b = pictures(1, 4, 1, seed=1), pictures(1, 4, 1, seed=2)
+        runs = []
+        for jit_compile in (False, True):
+            # Twenty steps and a pool of three: old pictures are seen in both.
+            model = straight_lines(pool_size=3, seed=5)
+            adams = (keras.optimizers.Adam(1e-2, beta_1=0.5) for _ in HALVES)
+            model.compile(*adams, jit_compile=jit_compile)
+            runs.append([one_step(model, a + i / 20, b - i / 20) for i in range(20)])
+        for compiled, plain in zip(*runs, strict=True):
+            assert compiled == pytest.approx(plain, rel=1e-4)
+
+    @pytest.mark.parametrize(
+        "build", [unet_generator, resnet_generator, patch_discriminator]
+    )
+    def test_gives_the_same_gradients_of_the_real_networks(self, build):
+        keras.utils.set_random_seed(0)
+        blocks = {"blocks": 2} if build is resnet_generator else {}
+        network = build((16, 16, 3), 2, **blocks)
+        weights = [w.value for w in network.weights]
+
+        def gradients(x):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean(tf.square(network(x) - 1))
+            return tape.gradient(loss, weights)
+
+        plain, compiled = (
+            tf.function(gradients, jit_compile=jit_compile)(pictures())
+            for jit_compile in (False, True)
+        )
+        for want, got in zip(plain, compiled, strict=True):
+            np.testing.assert_allclose(got, want, atol=1e-4 * np.abs(want).max())
