@@ -1,0 +1,319 @@
+"""The original CycleGAN datasets: downloaded once, checked, unpacked safely."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import stat
+import threading
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from collections import namedtuple
+from http.client import HTTPException
+from pathlib import Path, PurePosixPath
+
+from tqdm import tqdm
+
+Dataset = namedtuple("Dataset", "size sha256 names")
+
+# Where the archives are; the licences are not stated, so they are never passed on.
+SITE = "https://efrosgans.eecs.berkeley.edu/cyclegan/datasets"
+DATASETS = {
+    "apple2orange": Dataset(
+        78_456_409,
+        "845a191e9af8926408ea597001cd03a452e3300a1f44a79fe329b3d59f6e3eb8",
+        ("apple", "orange"),
+    ),
+    "horse2zebra": Dataset(
+        116_867_962,
+        "a74d9d392eecca9966b51287a76ca126af473d9de4f3e8fc0e9cda08fa1730a1",
+        ("horse", "zebra"),
+    ),
+    "monet2photo": Dataset(
+        305_231_073,
+        "88f91b00fc228f97c9411fbf1880ec1d119c98f1722e4cfcfaa2fb35fac05b04",
+        ("monet", "photo"),
+    ),
+}
+
+_CHUNK = 1 << 18
+_ATTEMPTS = 5  # in a row without a byte of progress
+_MOST_FILES = 200_000
+_MOST_BYTES = 16 << 30
+
+
+class DownloadFailed(ValueError):
+    """What was asked for cannot be had: says why, and what to do instead."""
+
+
+def cache_folder():
+    """Where downloads are kept: GAN_STYLE_CACHE, or `~/.cache/gan_style`."""
+    return Path(os.environ.get("GAN_STYLE_CACHE") or Path.home() / ".cache/gan_style")
+
+
+def fetch_dataset(name, site=None, cache=None):
+    """Downloads a dataset of the CycleGAN authors, unless it is there already.
+
+    An interrupted download goes on where it stopped. The archive is checked by size
+    and SHA-256 before it is unpacked; one that was put into the cache by hand is used
+    as it is.
+
+    Args:
+        name: one of `DATASETS`.
+        site: the address of the folder with `NAME.zip`; `SITE` by default.
+        cache: a folder; `cache_folder()` by default.
+
+    Returns:
+        The path of the folder with trainA, trainB, testA and testB.
+
+    Raises:
+        DownloadFailed: within seconds where nothing answers; for another file than
+            expected; for an archive that reaches outside its folder.
+    """
+    if name not in DATASETS:
+        raise ValueError(
+            f"fetch_dataset: name is {name!r}, but it has to be one of "
+            f"{', '.join(DATASETS)}."
+        )
+    cache = Path(cache or cache_folder())
+    folder = cache / name
+    if folder.is_dir():
+        return folder
+    archive = cache / f"{name}.zip"
+    facts = DATASETS[name]
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with locked(cache / f"{name}.lock"):
+            if not folder.is_dir():
+                download(
+                    f"{site or SITE}/{name}.zip", archive, facts.size, facts.sha256
+                )
+                unpack(archive, folder, inside=name)
+                archive.unlink()
+    except (DownloadFailed, OSError) as error:
+        raise DownloadFailed(
+            f"{name}: {str(error).rstrip('.')}. Without it: load('samples/fruit') "
+            "needs no download; a folder of your own can be given; or put "
+            f"{name}.zip into {cache}."
+        ) from error
+    return folder
+
+
+def download(url, path, size, sha256, connect_seconds=8, read_seconds=20):
+    """Fetches one file, going on with what an earlier call left in `path` + ".part".
+
+    A file that is at `path` already is checked, and makes no request.
+
+    Args:
+        url: where it is.
+        path: where it goes.
+        size, sha256: what it must be: bytes, and hexadecimal digits.
+        connect_seconds: how long to wait for the first answer.
+        read_seconds: how long to wait for more of it.
+
+    Raises:
+        DownloadFailed: if it cannot be had, or is another file.
+    """
+    path = Path(path)
+    if path.exists():
+        _check(path, path, size, sha256, "Take it away, and it is fetched anew.")
+        return
+    partial = path.with_name(path.name + ".part")
+    failures, error = 0, None
+    with tqdm(total=size, unit="B", unit_scale=True, desc=path.name) as bar:
+        while (have := _size(partial)) < size:
+            bar.update(have - bar.n)
+            try:
+                _fetch_more(
+                    url, partial, have, size, (connect_seconds, read_seconds), bar
+                )
+                error = None
+            except (OSError, HTTPException) as failure:
+                error = failure
+            failures = 0 if _size(partial) > have else failures + 1
+            if failures and error is None:
+                error = OSError("the answer was empty")
+                break
+            if failures == _ATTEMPTS or (failures and _hopeless(error)):
+                break
+            time.sleep(failures / 4)
+    if error is not None and _size(partial) < size:
+        raise DownloadFailed(
+            f"{url} could not be fetched: {error}. {_size(partial)} of {size} bytes "
+            "are kept; the next call goes on from there."
+        ) from error
+    try:
+        _check(partial, url, size, sha256, "What came was thrown away.")
+    except DownloadFailed:
+        partial.unlink()
+        raise
+    os.replace(partial, path)
+
+
+def _size(path):
+    return path.stat().st_size if path.exists() else 0
+
+
+def _hopeless(error):
+    # Nobody there, or a plain no: asking again within seconds changes nothing.
+    if isinstance(error, urllib.error.HTTPError):
+        return error.code < 500
+    return isinstance(error, (TimeoutError, urllib.error.URLError))
+
+
+def _fetch_more(url, partial, have, size, seconds, bar):
+    request = urllib.request.Request(url, headers={"User-Agent": "gan_style"})
+    if have:
+        request.add_header("Range", f"bytes={have}-")
+    with open_url(request, *seconds) as answer:
+        resumed = answer.status == 206 and (
+            answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+        )
+        if have and not resumed:
+            have = 0  # a server that knows no ranges sends all of it
+            bar.reset(size)
+        announced = answer.headers.get("Content-Length")
+        if announced is not None and int(announced) != size - have:
+            raise DownloadFailed(
+                f"{url} has {int(announced) + have} bytes, but {size} were expected. "
+                "It is another file than the one that this version knows."
+            )
+        with open(partial, "ab" if have else "wb") as file:
+            while have < size and (chunk := answer.read(min(_CHUNK, size - have))):
+                file.write(chunk)
+                have += len(chunk)
+                bar.update(len(chunk))
+            if answer.read(1):
+                raise DownloadFailed(f"{url} has more than {size} bytes.")
+
+
+def _check(file, origin, size, sha256, remedy):
+    digest = hashlib.sha256()
+    with open(file, "rb") as content:
+        while chunk := content.read(_CHUNK):
+            digest.update(chunk)
+    if _size(file) != size or digest.hexdigest() != sha256:
+        got = f"{_size(file)} bytes with SHA-256 {digest.hexdigest()}"
+        raise DownloadFailed(
+            f"{origin} has {got}, but {size} bytes with {sha256} were expected. "
+            f"{remedy}"
+        )
+
+
+def open_url(request, connect_seconds=8, read_seconds=20):
+    """Opens an address, giving up within seconds also where the name server hangs.
+
+    Args:
+        request: an address or a `urllib.request.Request`.
+        connect_seconds: how long to wait for the first answer.
+        read_seconds: how long a read may wait for more of it.
+
+    Raises:
+        OSError: if nothing answers, or answers no.
+    """
+    result = {}
+
+    def attempt():
+        try:
+            result["answer"] = urllib.request.urlopen(request, timeout=read_seconds)
+        except (OSError, HTTPException) as error:
+            result["error"] = error
+
+    # A name server that never answers is not covered by urllib's timeout, so the
+    # attempt runs beside us and is left behind when its time is up.
+    thread = threading.Thread(target=attempt, daemon=True)
+    thread.start()
+    thread.join(connect_seconds)
+    if thread.is_alive():
+        raise TimeoutError(f"no answer within {connect_seconds} seconds")
+    if "error" in result:
+        raise result["error"]
+    return result["answer"]
+
+
+def unpack(archive, folder, inside="", most_files=_MOST_FILES, most_bytes=_MOST_BYTES):
+    """Unpacks a zip archive whole or not at all, and never outside its folder.
+
+    Args:
+        archive: a path.
+        folder: what will be there; it does not exist yet.
+        inside: the folder of the archive that is wanted.
+        most_files, most_bytes: larger archives are refused.
+
+    Raises:
+        DownloadFailed: for a member with an absolute path, a `..`, or a link; for too
+            many or too large members; for a damaged archive.
+    """
+    folder = Path(folder)
+    partial = folder.with_name(f".{folder.name}.unpacking")
+    shutil.rmtree(partial, ignore_errors=True)  # what a killed process left
+    partial.mkdir()
+    try:
+        with zipfile.ZipFile(archive) as content:
+            members = content.infolist()
+            if len(members) > most_files:
+                raise DownloadFailed(
+                    f"{archive}: has {len(members)} members, at most {most_files} fit."
+                )
+            for member in members:
+                _check_member(archive, member)
+            left = most_bytes
+            for member in tqdm(members, desc=f"unpacking {folder.name}"):
+                left -= _unpack_member(content, member, partial, left)
+        wanted = partial / inside
+        if not wanted.is_dir():
+            raise DownloadFailed(f"{archive}: holds no folder {inside!r}.")
+        os.replace(wanted, folder)
+    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+        raise DownloadFailed(
+            f"{archive}: is no whole zip archive ({error})."
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _check_member(archive, member):
+    name = member.orig_filename
+    path = PurePosixPath(name)
+    link = stat.S_ISLNK(member.external_attr >> 16)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or link:
+        kind = "is a link" if link else "points outside"
+        raise DownloadFailed(
+            f"{archive}: its member {name!r} {kind}; nothing was unpacked."
+        )
+
+
+def _unpack_member(content, member, folder, left):
+    target = folder / PurePosixPath(member.filename)
+    if member.is_dir():
+        target.mkdir(parents=True, exist_ok=True)
+        return 0
+    target.parent.mkdir(parents=True, exist_ok=True)
+    written = 0
+    # What it really holds, whatever its header says.
+    with content.open(member) as source, open(target, "xb") as file:
+        while chunk := source.read(_CHUNK):
+            written += len(chunk)
+            if written > left:
+                raise DownloadFailed("The archive unpacks to more than is allowed.")
+            file.write(chunk)
+    return written
+
+
+@contextlib.contextmanager
+def locked(path):
+    """Holds a file lock, so that two processes do not fetch the same thing.
+
+    The lock goes with its process, killed or not. Where the system has no `fcntl`,
+    there is none, and files are still renamed into place whole.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    with open(path, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,316 @@
+"""From pictures to training batches, in tf.data, with random access.
+
+Which pictures a step sees and how they are cropped and flipped is a pure function of
+the seed and of the step's number. So a training goes on at any step as if it had never
+stopped, and no shuffling buffer holds pictures or takes time to fill.
+"""
+
+import collections.abc
+import warnings
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from gan_style.pictures import UnreadablePicture
+
+_LONGEST = 4  # times the shorter side; what is longer is cut
+
+
+class Pictures(collections.abc.Sequence):
+    """A sequence of pictures of one size, each read when it is asked for.
+
+    Indexing gives uint8 `(size, size, 3)`, slicing such pictures stacked. A picture
+    that is no square is cut to its middle.
+
+    Args:
+        source: has a length, `read(index, side)` and `name(index)`.
+        size: the side of the pictures.
+        keep: whether to keep in memory what was once read.
+        square: False keeps the longer side as well.
+    """
+
+    def __init__(self, source, size, keep=False, square=True):
+        self.source = source
+        self.size = size
+        self.square = square
+        self._kept = {} if keep else None
+
+    def __len__(self):
+        return len(self.source)
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            chosen = [self[i] for i in range(*index.indices(len(self)))]
+            return np.stack(chosen) if chosen else self._none()
+        count, place = len(self), index.__index__()
+        if not -count <= place < count:
+            raise IndexError(f"picture {index} of {count}")
+        place %= count
+        if self._kept is None:
+            return self._read(place)
+        if place not in self._kept:
+            self._kept[place] = self._read(place)
+        return self._kept[place]
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self[:], dtype)
+
+    def __repr__(self):
+        return f"<{len(self)} pictures of {self.size} x {self.size}>"
+
+    def name(self, index):
+        """Says where a picture comes from."""
+        return self.source.name(index)
+
+    def _none(self):
+        return np.empty((0, self.size, self.size, 3), np.uint8)
+
+    def _read(self, index):
+        return scaled(self.source.read(index, self.size), self.size, self.square)
+
+
+def scaled(picture, side, square=False):
+    """Scales a picture until its shorter side has `side` pixels.
+
+    Args:
+        picture: uint8 `(height, width, 3)`.
+        side: whole number.
+        square: whether to cut the middle square; else the longer side stays, up to
+            four times the shorter one.
+
+    >>> scaled(np.zeros((20, 40, 3), "uint8"), 10).shape
+    (10, 20, 3)
+    """
+    height, width = picture.shape[:2]
+    longest = min(height, width) * (1 if square else _LONGEST)
+    cut_height, cut_width = min(height, longest), min(width, longest)
+    scale = side / min(height, width)
+    size = (max(side, round(cut_width * scale)), max(side, round(cut_height * scale)))
+    left, top = (width - cut_width) / 2, (height - cut_height) / 2
+    if size == (width, height):
+        return picture
+    return np.asarray(
+        Image.fromarray(picture).resize(
+            size,
+            Image.Resampling.BICUBIC,
+            box=(left, top, left + cut_width, top + cut_height),
+        )
+    )
+
+
+class Draws:
+    """Random numbers by name, not by turn: the same key and place, the same numbers.
+
+    The counter-based generator Philox (Salmon et al., 2011) as NumPy has it.
+    """
+
+    def __init__(self, seed, stream):
+        self.key = np.array([seed % 2**64, stream], "uint64")
+
+    def order(self, number, count):
+        """The order of `count` pictures in their pass `number`."""
+        return np.argsort(self._raw(0, number, count), kind="stable")
+
+    def choices(self, item):
+        """Three numbers in [0, 2^64) for one item: crop, crop, flip."""
+        return [int(value) for value in self._raw(1, item, 3)]
+
+    def _raw(self, purpose, place, count):
+        counter = np.array([0, 0, place, purpose], "uint64")
+        return np.random.Philox(key=self.key, counter=counter).random_raw(count)
+
+
+class Stream:
+    """One domain's endless stream of augmented pictures, by their number.
+
+    Each pass takes every picture once, in a new order.
+
+    Args:
+        pictures: `Pictures`, larger than `size`.
+        size: the side of the crops.
+        draws: `Draws`.
+        period: items of one pass; where the pictures are fewer, some come again.
+        skip: whether to take the next one for a picture that cannot be read.
+    """
+
+    def __init__(self, pictures, size, draws, period, skip=False):
+        self.pictures = pictures
+        self.size = size
+        self.draws = draws
+        self.period = period
+        self.skip = skip
+        self.skipped = {}
+        self._orders = {}
+
+    def index(self, item):
+        """Which picture comes as item number `item`."""
+        number, place = divmod(item, self.period)
+        return int(self._order(number)[place % len(self.pictures)])
+
+    def _order(self, number):
+        order = self._orders.get(number)
+        if order is None:
+            order = self.draws.order(number, len(self.pictures))
+            # Only a few passes can be under way at once.
+            self._orders = {
+                n: o for n, o in list(self._orders.items()) if abs(n - number) < 2
+            }
+            self._orders[number] = order
+        return order
+
+    def item(self, item):
+        """The picture of item number `item`, cropped and flipped: uint8."""
+        picture = self._readable(item)
+        down, right, flip = self.draws.choices(item)
+        top = down % (picture.shape[0] - self.size + 1)
+        left = right % (picture.shape[1] - self.size + 1)
+        crop = picture[top : top + self.size, left : left + self.size]
+        return np.ascontiguousarray(crop[:, ::-1] if flip >> 63 else crop)
+
+    def _readable(self, item):
+        number, place = divmod(item, self.period)
+        order, count = self._order(number), len(self.pictures)
+        for further in range(count):
+            index = int(order[(place + further) % count])
+            if index in self.skipped:
+                continue
+            try:
+                return self.pictures[index]
+            except UnreadablePicture as error:
+                if not self.skip:
+                    raise
+                # Several threads may meet it at once; the first of them names it.
+                message = str(error)
+                if self.skipped.setdefault(index, message) is message:
+                    warnings.warn(f"Skipped: {message}", stacklevel=2)
+        raise UnreadablePicture(
+            f"None of the {count} pictures can be read; the first: "
+            f"{next(iter(self.skipped.values()))}"
+        )
+
+
+class Position:
+    """Where the next iteration over a training set begins.
+
+    Attributes:
+        step: the step at which the next iteration starts. It starts there whatever was
+            iterated before; and the one after it goes on where that one ends.
+        steps_per_epoch: batches of one iteration.
+        failure: the `UnreadablePicture` that ended an iteration, or None.
+    """
+
+    def __init__(self, streams, batch_size, steps_per_epoch):
+        self.step = 0
+        self.steps_per_epoch = steps_per_epoch
+        self.failure = None
+        self._streams = streams
+        self._batch_size = batch_size
+
+    def dataset(self, steps=None, worker=0, workers=1, parts=1):
+        """A dataset whose every iteration takes `steps` batches, starting at `step`.
+
+        Args:
+            steps: whole number; `steps_per_epoch` by default.
+            worker, workers: of each batch this one of so many equal shares, for a
+                training on several machines.
+            parts: whole number; the share comes as so many batches, for replicas.
+        """
+        steps = steps or self.steps_per_epoch
+
+        def begin():
+            first = self.step
+            self.step = first + steps
+            yield first
+
+        size, batch = self._streams[0].size, self._batch_size
+        share = batch // workers
+
+        def item(number):
+            return number // share * batch + worker * share + number % share
+
+        starts = tf.data.Dataset.from_generator(
+            begin, output_signature=tf.TensorSpec((), tf.int64)
+        )
+        dataset = (
+            starts.flat_map(
+                lambda first: tf.data.Dataset.range(
+                    first * share, (first + steps) * share
+                )
+            )
+            .map(
+                lambda number: _pair(self._items, item(number), size),
+                num_parallel_calls=tf.data.AUTOTUNE,
+                deterministic=True,
+            )
+            .batch(share // parts, drop_remainder=True)
+            .apply(tf.data.experimental.assert_cardinality(steps * parts))
+            .prefetch(tf.data.AUTOTUNE)
+        )
+        dataset.position = self
+        return dataset
+
+    def _items(self, item):
+        try:
+            return tuple(stream.item(int(item)) for stream in self._streams)
+        except UnreadablePicture as error:
+            self.failure = error
+            raise
+
+
+def _pair(read, item, size):
+    pictures = tf.numpy_function(read, [item], (tf.uint8, tf.uint8))
+    return tuple(normalised(picture, size) for picture in pictures)
+
+
+def normalised(picture, size):
+    """A uint8 tensor `(size, size, 3)` as float32 in [-1, 1]."""
+    picture = tf.ensure_shape(picture, (size, size, 3))
+    return tf.cast(picture, tf.float32) / 127.5 - 1.0
+
+
+def training_set(pictures_a, pictures_b, size, batch_size, seed, skip=False):
+    """Unpaired batches for training: see `gan_style.datasets.load`.
+
+    Returns:
+        `(dataset, streams)`: a dataset with the attribute `position`, and the two
+        `Stream` behind it.
+    """
+    counts = [len(pictures_a), len(pictures_b)]
+    steps = -(-max(counts) // batch_size)
+    streams = [
+        Stream(
+            pictures,
+            size,
+            Draws(seed, stream),
+            # The longer domain's passes are the epochs; the shorter one's run on.
+            steps * batch_size if count == max(counts) else count,
+            skip,
+        )
+        for stream, (pictures, count) in enumerate(
+            zip((pictures_a, pictures_b), counts, strict=True)
+        )
+    ]
+    return Position(streams, batch_size, steps).dataset(), streams
+
+
+def evaluation_set(pictures_a, pictures_b, batch_size):
+    """Pairs for evaluation, as they are; the shorter domain repeats."""
+    size = pictures_a.size
+    count = max(len(pictures_a), len(pictures_b))
+    if not min(len(pictures_a), len(pictures_b)):
+        count = 0
+
+    def read(index):
+        return tuple(p[int(index) % len(p)] for p in (pictures_a, pictures_b))
+
+    return (
+        tf.data.Dataset.range(count)
+        .map(
+            lambda index: _pair(read, index, size),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        .batch(batch_size)
+        .prefetch(tf.data.AUTOTUNE)
+    )
