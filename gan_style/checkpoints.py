@@ -1,0 +1,195 @@
+"""Trainings that can be killed at any moment and go on to the bit.
+
+All state of a `CycleGAN` is in its variables, its step included, and the datasets of
+`gan_style.datasets` give any step's batch on demand. So a saved model is a place to go
+on from, even in the middle of an epoch:
+
+- `SaveAndResume` saves the complete model every so many steps, or every epoch, as one
+  file that is replaced whole. It is the one to take.
+- `keras.callbacks.BackupAndRestore` works as well, at epochs or with a whole
+  `save_freq`. Keras itself (3.15) notes the epoch and repeats all of it, on top of the
+  steps that the weights already have, and after a second interruption it notes the
+  wrong epoch; `CycleGAN.fit` looks at the step instead and ends each epoch where it
+  would have ended. But it does not replace its file whole: killed while it writes, it
+  needs `double_checkpoint=True` to find the one before.
+"""
+
+import contextlib
+import json
+import os
+import warnings
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from gan_style.checks import check_whole_number
+
+_BEGINNING = "gan_style_training.json"  # within the file, where Keras does not look
+
+
+class SaveAndResume(keras.callbacks.Callback):
+    """Saves the complete model now and then, and goes on from there if it is there.
+
+    Give it to `CycleGAN.fit` with a dataset of `gan_style.datasets`, and start the same
+    script again after an interruption: it takes up the file, and does the steps that
+    are left of those that `epochs` says. A finished training does none; with more
+    `epochs` it goes on. One file is for one call of `fit`.
+
+    The file is written beside its place and renamed, so that what is there is always
+    whole; a model whose weights are no longer finite is not saved. `keras.saving`
+    loads it as any other model.
+
+    Args:
+        path: the file, `NAME.keras`. Its folder is made.
+        every: steps between two savings; None for the end of each epoch.
+
+    Raises:
+        ValueError: for another suffix, or a number below 1.
+
+    >>> SaveAndResume("outputs/training.keras", every=500).path.name
+    'training.keras'
+    """
+
+    def __init__(self, path, every=None):
+        super().__init__()
+        self.path = Path(path)
+        if self.path.suffix != ".keras":
+            raise ValueError(
+                f"SaveAndResume: path is {str(path)!r}, but it has to end in .keras."
+            )
+        self.every = every
+        if every is not None:
+            self.every = check_whole_number("SaveAndResume", "every", every)
+        self._first_step = self._saved_step = None
+
+    def resume(self, model):
+        """Gives the model the saved state, if there is one; `CycleGAN.fit` does it.
+
+        Returns:
+            The step at which this training once began.
+        """
+        self._first_step = int(model.steps_done.numpy())
+        if self.path.exists():
+            with zipfile.ZipFile(self.path) as file:
+                self._first_step = json.loads(file.read(_BEGINNING))["first_step"]
+            model.load_weights(self.path)
+        self._saved_step = int(model.steps_done.numpy())
+        return self._first_step
+
+    def on_train_begin(self, logs=None):
+        if self._saved_step is None:
+            raise ValueError(
+                "SaveAndResume: resumes CycleGAN.fit on a dataset of "
+                "gan_style.datasets; this is another training, for which "
+                "keras.callbacks.BackupAndRestore was made."
+            )
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch_step = int(self.model.steps_done.numpy())
+
+    def on_train_batch_end(self, batch, logs=None):
+        step = self._epoch_step + batch + 1
+        if self.every and step - self._saved_step >= self.every:
+            self._save()
+
+    def on_epoch_end(self, epoch, logs=None):
+        if not self.every:
+            self._save()
+
+    def on_train_end(self, logs=None):
+        self._save()
+        self._saved_step = None
+
+    def _save(self):
+        step = int(self.model.steps_done.numpy())
+        if step == self._saved_step:
+            return
+        if not all(np.isfinite(v.numpy()).all() for v in self.model.trainable_weights):
+            warnings.warn(
+                f"SaveAndResume: weights are not finite at step {step}; {self.path} "
+                "keeps the state before.",
+                stacklevel=2,
+            )
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # One name, so that a killed process leaves no more than one such file.
+        partial = self.path.with_name(f".{self.path.stem}.part.keras")
+        self.model.save(partial)
+        with open(partial, "rb+") as file:
+            with zipfile.ZipFile(file, "a") as archive:
+                beginning = json.dumps({"first_step": self._first_step})
+                archive.writestr(_BEGINNING, beginning)
+            os.fsync(file.fileno())
+        os.replace(partial, self.path)
+        self._saved_step = step
+
+
+class _Pace(keras.callbacks.Callback):
+    """Starts each epoch at the model's step, and ends it where it would have ended."""
+
+    def __init__(self, position, steps, first_step, first_epoch):
+        super().__init__()
+        self.position = position
+        self.steps = steps
+        self.first_step = first_step
+        self.first_epoch = first_epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        done = int(self.model.steps_done.numpy())
+        self.position.step = done
+        planned = self.first_step + (epoch - self.first_epoch) * self.steps
+        self.left = min(self.steps, self.steps - (done - planned))
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch >= self.left:
+            raise StopIteration  # which `fit` takes for the end of the data
+        together = self.model.steps_per_execution
+        if self.left < min(batch + together, self.steps):
+            raise ValueError(
+                f"CycleGAN.fit: {self.left} steps are left of this epoch, but "
+                f"steps_per_execution is {together}. Go on with 1."
+            )
+
+
+@contextlib.contextmanager
+def resumable(model, dataset, callbacks, options):
+    """What `CycleGAN.fit` does around Keras' `fit` for a dataset with a position.
+
+    Args:
+        model: has `steps_done`.
+        dataset: has `position`.
+        callbacks: a list or None.
+        options: the other arguments of `fit`.
+
+    Yields:
+        The dataset, callbacks and options for Keras' `fit`.
+    """
+    position = dataset.position
+    options = {"shuffle": False, **options}  # the dataset does it; Keras would warn
+    steps = options.pop("steps_per_epoch", None)
+    if steps is None:
+        steps = position.steps_per_epoch
+    else:
+        dataset = position.dataset(steps)
+    first_step = int(model.steps_done.numpy())
+    first_epoch = options.get("initial_epoch", 0)
+    callbacks = list(callbacks or [])
+    for callback in callbacks:
+        if isinstance(callback, SaveAndResume):
+            first_step = callback.resume(model)
+    done = int(model.steps_done.numpy()) - first_step
+    options["initial_epoch"] = first_epoch + max(done, 0) // steps
+    pace = _Pace(position, steps, first_step, first_epoch)
+    position.failure = None
+    with warnings.catch_warnings():
+        # An epoch that was begun before the interruption is shorter, as it has to be.
+        warnings.filterwarnings("ignore", message="Your input ran out of data")
+        try:
+            yield dataset, [pace, *callbacks], options
+        except tf.errors.OpError as error:
+            if position.failure is None:
+                raise
+            raise position.failure from error

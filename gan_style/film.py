@@ -1,0 +1,82 @@
+"""A film of a training: its frames in a folder, and a GIF that is always whole."""
+
+import os
+from pathlib import Path
+
+import imageio.v3 as imageio
+
+from gan_style.pictures import read_picture, save_picture
+
+_SECONDS = 8  # of the whole film, unless it has very few or very many frames
+_LAST = 2000  # milliseconds that the last frame stays
+
+
+class Film:
+    """Keeps frames as PNG files, and writes them as a GIF.
+
+    A restarted training goes on with the frames that it finds: those from its step on
+    belong to a past that did not last, and go.
+
+    Args:
+        folder: the frames go to `folder/film`, the film is `folder/film.gif`.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     film = Film(folder)
+    ...     for step in (0, 100, 200):
+    ...         film.add(step, np.full((16, 16, 3), step, "uint8"))
+    ...     imageio.improps(film.path).n_images
+    3
+    """
+
+    def __init__(self, folder):
+        self.folder = Path(folder) / "film"
+        self.path = Path(folder) / "film.gif"
+        self._written = 0
+
+    def steps(self):
+        """The steps of which there is a frame, in order."""
+        names = [path.stem for path in self.folder.glob("*.png")]
+        return sorted(int(name) for name in names if name.isdigit())
+
+    def add(self, step, frame):
+        """Adds the frame of a step, and brings the GIF up to date now and then.
+
+        Args:
+            step: whole number.
+            frame: uint8 `(height, width, 3)`.
+        """
+        for later in [s for s in self.steps() if s > step]:
+            self._frame(later).unlink(missing_ok=True)
+            self._written = 0
+        save_picture(self._frame(step), frame)
+        # Every frame at first; as the film grows, writing it whole takes longer.
+        count = len(self.steps())
+        if count - self._written > count // 20:
+            self.write()
+
+    def write(self):
+        """Writes the GIF from all frames of the newest one's size."""
+        frames = [read_picture(self._frame(step)) for step in self.steps()]
+        if not frames:
+            return
+        self._written = len(frames)
+        frames = [frame for frame in frames if frame.shape == frames[-1].shape]
+        each = min(max(1000 * _SECONDS // len(frames), 50), 400)
+        durations = [each] * (len(frames) - 1) + [_LAST]
+        partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        try:
+            imageio.imwrite(
+                partial,
+                frames,
+                extension=".gif",
+                duration=durations if len(frames) > 1 else _LAST,
+                loop=0,
+            )
+            os.replace(partial, self.path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _frame(self, step):
+        return self.folder / f"{step:08}.png"

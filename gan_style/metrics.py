@@ -1,0 +1,336 @@
+"""Honest figures for translated pictures, beside baselines that learn nothing.
+
+Pictures are uint8, or float in [-1, 1]: arrays `(count, height, width, 3)` or lists of
+`(height, width, 3)`. Errors are in levels of 0 to 255.
+"""
+
+import numpy as np
+
+from gan_style.checks import check_whole_number
+
+_ROWS_AT_ONCE = 1024
+
+
+def kernel_inception_distance(
+    features_x,
+    features_y,
+    subsets=100,
+    subset_size=None,
+    seed=0,
+    degree=3,
+    gamma=None,
+    coef=1.0,
+):
+    """How far two sets of pictures are apart, judged by their features.
+
+    The unbiased squared maximum mean discrepancy under the kernel (gamma x.y + coef)^
+    degree, averaged over random subsets, as Binkowski et al., "Demystifying MMD GANs"
+    (2018), have it. 0 means that the sets cannot be told apart; being unbiased, it
+    comes out slightly below 0 about as often as above for such sets. It draws the
+    subsets that torch-fidelity draws, so the same seed gives the same figure.
+
+    The subsets share pictures, so dividing their deviation by the root of their number
+    would promise too much: more subsets bring no new pictures. The standard error here
+    is the delete-d jackknife's (Shao and Wu, 1989), which tells how much the figure
+    would vary with other pictures. It takes subsets well below the whole set.
+
+    Args:
+        features_x, features_y: `(count, dimensions)`, such as a network's pooled
+            activations, one row a picture.
+        subsets: how many random subsets.
+        subset_size: pictures in a subset of each set; at most 1000 and at most half of
+            the smaller set by default.
+        seed: whole number for the draws.
+        degree, gamma, coef: the kernel; gamma is 1 / dimensions by default.
+
+    Returns:
+        `(mean, standard_error)`, floats. The error is NaN where a subset is the whole
+        of both sets, or there is only one.
+
+    Raises:
+        ValueError: for features that do not match, or too few of them.
+
+    >>> rng = np.random.default_rng(0)
+    >>> x, y = rng.normal(size=(2, 200, 8))
+    >>> same, error = kernel_inception_distance(x, y)
+    >>> abs(same) < 3 * error, kernel_inception_distance(x, y + 1)[0] > 20 * error
+    (True, True)
+    """
+    x, y = _features("features_x", features_x), _features("features_y", features_y)
+    if x.shape[1] != y.shape[1]:
+        raise ValueError(
+            f"kernel_inception_distance: features_x have {x.shape[1]} dimensions and "
+            f"features_y {y.shape[1]}, but both have to come from one network."
+        )
+    fewest = min(len(x), len(y))
+    if subset_size is None:
+        subset_size = min(1000, max(2, fewest // 2))
+    subsets = check_whole_number("kernel_inception_distance", "subsets", subsets)
+    subset_size = check_whole_number(
+        "kernel_inception_distance", "subset_size", subset_size, least=2
+    )
+    if subset_size > fewest:
+        raise ValueError(
+            f"kernel_inception_distance: subset_size is {subset_size}, but the smaller "
+            f"set holds {fewest} pictures. Take a subset of at most that."
+        )
+    in_x, in_y = _draw(len(x), len(y), subsets, subset_size, seed)
+    gamma = 1 / x.shape[1] if gamma is None else gamma
+
+    def kernel(a, b):
+        return (gamma * (a @ b.T) + coef) ** degree
+
+    pairs = subset_size * (subset_size - 1)
+    estimates = (
+        _sums(x, x, in_x, in_x, kernel, without_self=True) / pairs
+        + _sums(y, y, in_y, in_y, kernel, without_self=True) / pairs
+        - 2 * _sums(x, y, in_x, in_y, kernel) / subset_size**2
+    )
+    left_out = 2 / subset_size - 1 / len(x) - 1 / len(y)
+    if subsets == 1 or left_out <= 0:
+        return float(estimates.mean()), float("nan")
+    ratio = (1 / len(x) + 1 / len(y)) / left_out
+    return float(estimates.mean()), float(np.sqrt(ratio * estimates.var(ddof=1)))
+
+
+def _features(name, features):
+    features = np.asarray(features, "float64")
+    if features.ndim != 2 or len(features) < 2 or not features.shape[1]:
+        raise ValueError(
+            f"kernel_inception_distance: the shape of {name} is {features.shape}, but "
+            "it has to be (count, dimensions), with at least 2 pictures."
+        )
+    if not np.isfinite(features).all():
+        raise ValueError(
+            f"kernel_inception_distance: {name} hold numbers that are not finite. Look "
+            "for such numbers in the pictures, or in the network."
+        )
+    return features
+
+
+def _draw(count_x, count_y, subsets, size, seed):
+    """Two matrices (subsets, count) with 1 where a picture belongs to a subset."""
+    # The older generator, because torch-fidelity has it: same draws, same figure.
+    rng = np.random.RandomState(seed)
+    in_x, in_y = np.zeros((subsets, count_x)), np.zeros((subsets, count_y))
+    for one_x, one_y in zip(in_x, in_y, strict=True):
+        one_x[rng.choice(count_x, size, replace=False)] = 1
+        one_y[rng.choice(count_y, size, replace=False)] = 1
+    return in_x, in_y
+
+
+def _sums(a, b, in_a, in_b, kernel, without_self=False):
+    """For every subset, the kernel's sum over its pairs; each pair is computed once."""
+    total = np.zeros(len(in_a))
+    for start in range(0, len(a), _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        values = kernel(a[rows], b)
+        if without_self:
+            values[np.arange(len(values)), start + np.arange(len(values))] = 0
+        total += np.einsum("sr,sr->s", in_a[:, rows], in_b @ values.T)
+    return total
+
+
+def paired_error(pictures, truth):
+    """Mean absolute difference between pictures and their true counterparts.
+
+    The same measure between originals and what came back from both generators is the
+    reconstruction error.
+
+    Returns:
+        A float, in levels of 0 to 255.
+
+    >>> black = np.zeros((1, 2, 2, 3), "uint8")
+    >>> paired_error(black, black + np.uint8(51))
+    51.0
+    """
+    if len(pictures) != len(truth) or not len(pictures):
+        raise ValueError(
+            f"paired_error: got {len(pictures)} pictures and {len(truth)} true ones, "
+            "but every picture needs its own, and there has to be one."
+        )
+    errors = []
+    for picture, true in zip(pictures, truth, strict=True):
+        picture, true = _levels(picture), _levels(true)
+        if picture.shape != true.shape:
+            raise ValueError(
+                f"paired_error: a picture's shape is {picture.shape}, its true "
+                f"counterpart's {true.shape}, but they have to be the same."
+            )
+        errors.append(np.abs(picture - true).mean(dtype="float64"))
+    return float(np.mean(errors))
+
+
+def colour_statistics(pictures):
+    """Mean and standard deviation of each colour over all pixels of all pictures.
+
+    Returns:
+        Two float64 arrays `(3,)`, in levels of 0 to 255.
+    """
+    total, squares, pixels = 0.0, 0.0, 0
+    for picture in pictures:
+        flat = _levels(picture).reshape(-1, picture.shape[-1]).astype("float64")
+        total, squares = total + flat.sum(0), squares + (flat**2).sum(0)
+        pixels += len(flat)
+    if not pixels:
+        raise ValueError("colour_statistics: there are no pictures; pass at least one.")
+    mean = total / pixels
+    return mean, np.sqrt(np.maximum(squares / pixels - mean**2, 0))
+
+
+def baselines(pictures, source, target):
+    """What pictures become without any learning: the marks that a model has to beat.
+
+    Args:
+        pictures: the pictures to translate.
+        source, target: pictures of either domain, of which only the mean and the
+            deviation of each colour are taken; those of the training, no pairs.
+
+    Returns:
+        A dict of lists of uint8 pictures: "do nothing", "shift mean of the colours",
+        and "shift mean and deviation of the colours".
+
+    >>> dark, light = np.full((2, 1, 4, 4, 3), [[[[[9]]]], [[[[200]]]]], "uint8")
+    >>> int(baselines(dark, dark, light)["shift mean of the colours"][0].max())
+    200
+    """
+    mean, deviation = colour_statistics(source)
+    target_mean, target_deviation = colour_statistics(target)
+    # A single colour has no deviation that could be stretched.
+    stretch = np.where(deviation > 0, target_deviation / np.maximum(deviation, 1e-9), 1)
+    maps = {
+        "do nothing": lambda levels: levels,
+        "shift mean of the colours": lambda levels: levels - mean + target_mean,
+        "shift mean and deviation of the colours": lambda levels: (
+            (levels - mean) * stretch + target_mean
+        ),
+    }
+    return {
+        name: [_rounded(change(_levels(picture))) for picture in pictures]
+        for name, change in maps.items()
+    }
+
+
+def report(
+    pictures,
+    translated,
+    target,
+    extractor=None,
+    source=None,
+    target_for_colours=None,
+    reconstructed=None,
+    truth=None,
+    **kid_options,
+):
+    """Measures translated pictures and the baselines with the same ruler.
+
+    Args:
+        pictures: the originals, in the order of `translated`.
+        translated: what the model made of them.
+        target: real pictures of the domain translated to, the more the better.
+        extractor: function from pictures to features `(count, dimensions)` with a
+            `name`, such as one from `gan_style.picture_features`; None leaves out the
+            Kernel Inception Distance.
+        source, target_for_colours: pictures from which the baselines take the colours'
+            statistics; `pictures` and `target` by default.
+        reconstructed: the originals, there and back.
+        truth: the true translations, where they are known.
+        **kid_options: passed on to `kernel_inception_distance`.
+
+    Returns:
+        A dict: "features", the extractor's name; "pictures" and "target", their
+        numbers; "rows", a dict for "translated" and each baseline with "kid",
+        "kid_error" and "paired_error" as far as they can be told; and
+        "reconstruction_error". `table` prints it.
+    """
+    if len(translated) != len(pictures):
+        raise ValueError(
+            f"report: got {len(pictures)} pictures and {len(translated)} translated "
+            "ones, but they have to be as many."
+        )
+    candidates = {
+        "translated": translated,
+        **baselines(
+            pictures,
+            pictures if source is None else source,
+            target if target_for_colours is None else target_for_colours,
+        ),
+    }
+    rows = {name: {} for name in candidates}
+    if extractor is not None:
+        wanted = extractor(target)
+        for name, candidate in candidates.items():
+            distance = kernel_inception_distance(
+                extractor(candidate), wanted, **kid_options
+            )
+            rows[name]["kid"], rows[name]["kid_error"] = distance
+    if truth is not None:
+        for name, candidate in candidates.items():
+            rows[name]["paired_error"] = paired_error(candidate, truth)
+    result = {
+        "features": getattr(extractor, "name", None if extractor is None else "?"),
+        "pictures": len(pictures),
+        "target": len(target),
+        "rows": rows,
+    }
+    if reconstructed is not None:
+        result["reconstruction_error"] = paired_error(reconstructed, pictures)
+    return result
+
+
+def table(report):
+    """Writes a report of `report` as lines of text.
+
+    >>> print(table({"features": "VGG16", "pictures": 8, "target": 9, "rows": {
+    ...     "translated": {"kid": 0.0123, "kid_error": 0.001, "paired_error": 9.5}}}))
+    8 pictures against 9; KID over VGG16; less is better
+                   KID x 1000    paired error
+    translated    12.3 +-  1.0            9.5
+    errors in levels of 0 to 255
+    """
+    width = max(len(name) for name in report["rows"])
+    first = next(iter(report["rows"].values()))
+    lines = [f"{report['pictures']} pictures against {report['target']}"]
+    if "kid" in first:
+        lines[0] += f"; KID over {report['features']}"
+    lines[0] += "; less is better"
+    heads = {"kid": f"{'KID x 1000':>16}", "paired_error": f"{'paired error':>16}"}
+    shown = [name for name in heads if name in first]
+    lines.append(" " * width + "".join(heads[name] for name in shown))
+    for name, row in report["rows"].items():
+        cells = {}
+        if "kid" in row:
+            cells["kid"] = f"{1000 * row['kid']:8.1f} +-{1000 * row['kid_error']:5.1f}"
+        if "paired_error" in row:
+            cells["paired_error"] = f"{row['paired_error']:16.1f}"
+        lines.append(f"{name:<{width}}" + "".join(cells[name] for name in shown))
+    levels = "errors in levels of 0 to 255"
+    if "reconstruction_error" in report:
+        found = f"reconstruction error {report['reconstruction_error']:.1f}"
+        lines.append(f"{found} ({levels})")
+    elif "paired_error" in first:
+        lines.append(levels)
+    return "\n".join(lines)
+
+
+def _levels(picture):
+    picture = np.asarray(picture)
+    if picture.dtype == np.uint8:
+        return picture.astype("float32")
+    if not np.issubdtype(picture.dtype, np.floating):
+        raise ValueError(
+            f"metrics: a picture's dtype is {picture.dtype}, but it has to be uint8, "
+            "or float in [-1, 1]."
+        )
+    picture = picture.astype("float32")
+    if not np.abs(picture).max(initial=0) <= 1.001:  # also where there is a NaN
+        raise ValueError(
+            f"metrics: a picture holds floats from {picture.min():.4g} to "
+            f"{picture.max():.4g}, but they have to be in [-1, 1]. Pass 0 to 255 as "
+            "uint8."
+        )
+    return (picture + 1) * 127.5
+
+
+def _rounded(levels):
+    return np.clip(np.rint(levels), 0, 255).astype("uint8")

@@ -1,0 +1,315 @@
+"""The few figures that the notebooks and callbacks share.
+
+Pictures appear pixel by pixel: at a whole-number zoom, unsmoothed. The figures are
+made without pyplot, so nothing has to be closed, no global state changes, and they
+work where there is no screen. At the end of a notebook cell a figure shows itself.
+"""
+
+import io
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from gan_style.checks import check_whole_number
+
+DPI = 100
+WIDTH = 900  # pixels that fit beside a notebook's margins
+_GAP, _LINE, _SIDE = 6, 22, 22  # pixels: between pictures, of a title, of a row's title
+
+# The two directions, told apart by colour and by the kind of line.
+_STYLES = (
+    {"color": "#d1495b", "linestyle": "-"},
+    {"color": "#2e6f95", "linestyle": "--"},
+)
+
+
+class PixelFigure(Figure):
+    """A `matplotlib.figure.Figure` that a notebook shows at its exact size."""
+
+    def get_tightbbox(self, renderer=None, bbox_extra_artists=None):
+        # Cutting the margins would move the pictures by fractions of a pixel.
+        return self.bbox_inches.frozen()
+
+    def _repr_png_(self):
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=self.dpi)
+        return buffer.getvalue()
+
+
+def picture_row(pictures, titles=None, title=None, zoom=None, map_range=None):
+    """Pictures side by side: `picture_grid` with one row.
+
+    >>> picture_row(np.zeros((3, 32, 32, 3), "uint8"), titles=["a", "b", "c"], zoom=2)
+    <PixelFigure size 216x92 with 3 Axes>
+    """
+    return picture_grid([pictures], titles, None, title, zoom, map_range)
+
+
+def picture_grid(
+    rows, titles=None, row_titles=None, title=None, zoom=None, map_range=None
+):
+    """Rows of pictures, crisp, under the titles of their columns.
+
+    Args:
+        rows: sequences of pictures, not all of one length if need be. A picture is
+            uint8, or float in [-1, 1], `(height, width, 3)`. A map, `(height, width)`
+            or `(height, width, 1)`, is drawn in colours from dark to light.
+        titles: one for each column, or None.
+        row_titles: one for each row, or None.
+        title: of the whole, or None.
+        zoom: screen pixels for a picture's pixel; as many as fit in 900 by default.
+            What is smaller than the largest picture is shown larger to match.
+        map_range: (lowest, highest) of the maps' colours; by default each map's own.
+
+    Returns:
+        A figure.
+
+    Raises:
+        ValueError: when there is nothing to show, or it is no picture.
+    """
+    rows = [[_shown(picture) for picture in row] for row in rows]
+    columns = max((len(row) for row in rows), default=0)
+    if not columns:
+        raise ValueError("picture_grid: there are no pictures; pass at least one.")
+    if titles is not None and len(titles) != columns:
+        raise ValueError(
+            f"picture_grid: got {len(titles)} titles for {columns} columns of pictures."
+        )
+    if row_titles is not None and len(row_titles) != len(rows):
+        raise ValueError(
+            f"picture_grid: got {len(row_titles)} row_titles for {len(rows)} rows."
+        )
+    every = [picture for row in rows for picture in row]
+    height, width = (max(picture.shape[axis] for picture in every) for axis in (0, 1))
+    left = _GAP + (_SIDE if row_titles is not None else 0)
+    if zoom is None:
+        zoom = max(1, ((WIDTH - left) // columns - _GAP) // width)
+    zoom = check_whole_number("picture_grid", "zoom", zoom)
+    height, width = zoom * height, zoom * width
+    top = _LINE * sum(part is not None for part in (title, titles)) or _GAP
+
+    size = (
+        left + columns * (width + _GAP),
+        top + len(rows) * (height + _GAP),
+    )
+    figure = _figure(*size)
+    if title is not None:
+        _text(figure, size, size[0] / 2, _LINE / 2, title, weight="bold")
+    for column, words in enumerate(titles if titles is not None else ()):
+        middle = left + column * (width + _GAP) + width / 2
+        _text(figure, size, middle, top - _LINE / 2, words)
+    for number, row in enumerate(rows):
+        down = top + number * (height + _GAP)
+        if row_titles is not None:
+            place = (_SIDE / 2 + 2, down + height / 2)
+            _text(figure, size, *place, row_titles[number], rotation=90)
+        for column, picture in enumerate(row):
+            across = left + column * (width + _GAP)
+            _place(figure, size, across, down, (height, width), picture, map_range)
+    return figure
+
+
+def loss_curves(history, names=("A", "B")):
+    """What the networks answered for, epoch by epoch.
+
+    Args:
+        history: what `CycleGAN.fit` returns, or its `.history`: a dict of lists.
+        names: what the domains A and B hold, such as ("apples", "oranges").
+
+    Returns:
+        A figure with a panel each for validity, reconstruction, identity (where it was
+        used) and the discriminators.
+
+    Raises:
+        ValueError: when the history holds none of CycleGAN's losses.
+
+    >>> loss_curves({"validity_ab": [0.9, 0.5], "validity_ba": [0.8, 0.6]})
+    <PixelFigure size 900x300 with 1 Axes>
+    """
+    losses = getattr(history, "history", history)
+    a, b = names
+    to_b, to_a = f"{a} to {b}", f"{b} to {a}"
+    squared, absolute = "mean squared difference", "mean absolute difference"
+    panels = [
+        (title, unit, {key: label for key, label in curves if key in losses})
+        for title, unit, curves in (
+            (
+                "Validity: does it pass for real?",
+                f"{squared} to 1",
+                [("validity_ab", to_b), ("validity_ba", to_a)],
+            ),
+            (
+                "Reconstruction: does it come back?",
+                f"{absolute}\nin [-1, 1]",
+                [
+                    ("reconstruction_a", f"{a}, there and back"),
+                    ("reconstruction_b", f"{b}, there and back"),
+                ],
+            ),
+            (
+                "Identity: is it left alone?",
+                f"{absolute}\nin [-1, 1]",
+                [
+                    ("identity_b", f"{to_b}, given {b}"),
+                    ("identity_a", f"{to_a}, given {a}"),
+                ],
+            ),
+            (
+                "Discriminators: do they tell?",
+                f"half the {squared}s",
+                [
+                    ("discriminator_b", f"judge of {b}"),
+                    ("discriminator_a", f"judge of {a}"),
+                ],
+            ),
+        )
+    ]
+    panels = [panel for panel in panels if panel[2]]
+    if not panels:
+        raise ValueError(
+            f"loss_curves: history holds {sorted(losses) or 'nothing'}, but none of "
+            "CycleGAN's losses. Pass what CycleGAN.fit returns."
+        )
+    figure = _figure(WIDTH, 300 * ((len(panels) + 1) // 2), layout="constrained")
+    for place, (title, unit, curves) in enumerate(panels, 1):
+        axes = figure.add_subplot((len(panels) + 1) // 2, min(2, len(panels)), place)
+        for style, (key, label) in zip(_STYLES, curves.items(), strict=False):
+            values = losses[key]
+            epochs = losses.get("epoch", range(1, len(values) + 1))
+            marker = "o" if len(values) < 3 else None
+            axes.plot(epochs, values, label=label, marker=marker, **style)
+        axes.set_title(title, fontsize=11)
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(unit)
+        axes.set_ylim(bottom=0)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        _quiet(axes)
+        axes.legend(frameon=False, fontsize=9)
+    return figure
+
+
+def bars(values, label, title=None):
+    """A few numbers beside each other, such as a model's error and its baselines'.
+
+    Args:
+        values: dict of names and numbers, drawn from top to bottom.
+        label: what the numbers are, with their unit.
+        title: of the figure, or None.
+
+    Returns:
+        A figure.
+
+    >>> bars({"do nothing": 20.0, "translated": 8.0}, "mean error in levels of 255")
+    <PixelFigure size 700x154 with 1 Axes>
+    """
+    if not values:
+        raise ValueError("bars: values are empty; pass a dict of names and numbers.")
+    height = 70 + 42 * len(values) + (26 if title is not None else 0)
+    figure = _figure(700, height, layout="constrained")
+    axes = figure.add_subplot()
+    names, numbers = list(values), [float(value) for value in values.values()]
+    lowest = min(numbers)
+    colours = [_STYLES[number > lowest]["color"] for number in numbers]
+    drawn = axes.barh(names, numbers, color=colours, height=0.6)
+    axes.bar_label(drawn, fmt="%.1f", padding=4)
+    axes.invert_yaxis()
+    axes.margins(x=0.1)
+    axes.set_xlabel(label)
+    if title is not None:
+        axes.set_title(title, fontsize=11)
+    _quiet(axes, grid="x")
+    axes.tick_params(axis="y", length=0)
+    return figure
+
+
+def rendered(figure):
+    """A figure as the picture that it is.
+
+    Returns:
+        uint8 `(height, width, 3)`, RGB.
+
+    >>> rendered(picture_row(np.zeros((1, 16, 16, 3), "uint8"), zoom=1)).shape
+    (28, 28, 3)
+    """
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.array(canvas.buffer_rgba())[..., :3]
+
+
+def _figure(width, height, **options):
+    return PixelFigure(
+        figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white", **options
+    )
+
+
+def _text(figure, size, across, down, words, **options):
+    figure.text(
+        across / size[0],
+        1 - down / size[1],
+        words,
+        ha="center",
+        va="center",
+        color="black",
+        fontsize=10,
+        **options,
+    )
+
+
+def _place(figure, size, across, down, cell, picture, map_range):
+    # A small picture, such as a discriminator's answers, fills its place as well.
+    own_zoom = max(1, min(cell[0] // picture.shape[0], cell[1] // picture.shape[1]))
+    height, width = own_zoom * picture.shape[0], own_zoom * picture.shape[1]
+    across += (cell[1] - width) // 2
+    down += (cell[0] - height) // 2
+    axes = figure.add_axes(
+        (
+            across / size[0],
+            1 - (down + height) / size[1],
+            width / size[0],
+            height / size[1],
+        )
+    )
+    lowest, highest = map_range or (None, None)
+    axes.imshow(
+        picture,
+        interpolation="nearest",
+        aspect="auto",
+        cmap="magma",
+        vmin=lowest,
+        vmax=highest,
+    )
+    axes.set_axis_off()
+
+
+def _quiet(axes, grid="both"):
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis=grid, alpha=0.25)
+    axes.set_axisbelow(True)
+
+
+def _shown(picture):
+    picture = np.asarray(picture)
+    if picture.ndim == 3 and picture.shape[-1] == 1:
+        picture = picture[..., 0]
+    if picture.ndim == 2:
+        return picture.astype("float32")
+    if picture.ndim != 3 or picture.shape[-1] != 3:
+        raise ValueError(
+            f"picture_grid: a picture's shape is {picture.shape}, but it has to be "
+            "(height, width, 3), or (height, width) for a map."
+        )
+    if picture.dtype == np.uint8:
+        return picture
+    if not np.issubdtype(picture.dtype, np.floating):
+        raise ValueError(
+            f"picture_grid: a picture's dtype is {picture.dtype}, but it has to be "
+            "uint8, or float in [-1, 1]."
+        )
+    if not np.abs(picture).max(initial=0) <= 1.001:  # also where there is a NaN
+        raise ValueError(
+            f"picture_grid: a picture holds floats from {picture.min():.4g} to "
+            f"{picture.max():.4g}, but they have to be in [-1, 1]. Pass 0 to 255 as "
+            "uint8."
+        )
+    return np.clip(np.rint((picture + 1) * 127.5), 0, 255).astype("uint8")

@@ -1,0 +1,230 @@
+"""A training that was interrupted equals one that was not, bit for bit."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_style import datasets
+from gan_style.checkpoints import SaveAndResume
+from gan_style.pictures import UnreadablePicture
+
+sys.path.insert(0, str(Path(__file__).parent))
+import resume_script
+
+
+def make_pictures(folder):
+    numbers = np.random.default_rng(0)
+    for part, count in (("trainA", 3), ("trainB", 5)):
+        (folder / "pictures" / part).mkdir(parents=True)
+        for i in range(count):
+            picture = numbers.integers(0, 256, (20, 20, 3), "uint8")
+            Image.fromarray(picture).save(folder / "pictures" / part / f"{i}.png")
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return make_pictures(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """The states of one training without interruption, after 7, 14 and 15 steps."""
+    folder = make_pictures(tmp_path_factory.mktemp("straight"))
+    wanted, states = (7, 14, 15), {}
+
+    class Note(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            step = int(self.model.steps_done)
+            if step in wanted:
+                states[step] = resume_script.state(self.model)
+
+    train = resume_script.load(folder).train
+    resume_script.build().fit(train, epochs=3, verbose=0, callbacks=[Note()])
+    return states
+
+
+def run(folder, kind, kill_at=0):
+    """Trains in another process; None if it was killed."""
+    out = str(folder / "state.npz")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path]),
+    }
+    done = subprocess.run(
+        [sys.executable, resume_script.__file__, folder, kind, str(kill_at), out],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    if kill_at:
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        return None
+    assert done.returncode == 0, done.stderr
+    with np.load(out) as file, open(out + ".json") as notes:
+        return dict(file), json.load(notes)
+
+
+def assert_same(state, expected):
+    assert list(state) == list(expected)
+    different = [key for key in state if not np.array_equal(state[key], expected[key])]
+    assert not different
+
+
+def test_half_saved_loaded_in_a_new_process_and_the_other_half(folder, straight):
+    model = resume_script.build()
+    model.fit(resume_script.load(folder).train, steps_per_epoch=7, verbose=0)
+    assert_same(resume_script.state(model), straight[7])
+    model.save(folder / "half.keras")
+    state, notes = run(folder, "load")
+    assert notes["steps"] == [*range(7, 14)]  # from the middle of an epoch
+    assert_same(state, straight[14])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "saved"), [("every", 8), ("batches", 6)])
+def test_killed_in_the_middle_of_an_epoch(folder, straight, kind, saved):
+    run(folder, kind, kill_at=8)
+    state, notes = run(folder, kind)
+    assert notes == {"steps": [*range(saved, 15)], "epochs": [1, 2]}
+    assert_same(state, straight[15])
+
+
+class Stop(Exception):
+    pass
+
+
+class StopBefore(resume_script.Seen):
+    """Breaks off before a certain step, without a new process."""
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if int(self.model.steps_done) == self.kill_at:
+            raise Stop
+        super().on_train_batch_begin(batch, logs)
+
+
+@pytest.fixture(scope="module")
+def fresh():
+    """Gives one model, compiled once, its first state back again and again."""
+    model = resume_script.build()
+    variables = [
+        *model.variables,
+        *model.generator_optimizer.variables,
+        *model.discriminator_optimizer.variables,
+    ]
+    first = [np.array(v) for v in variables]
+
+    def again():
+        for variable, value in zip(variables, first, strict=True):
+            variable.assign(value)
+        model._initial_epoch = None  # which BackupAndRestore sets and Keras keeps
+        return model
+
+    return again
+
+
+@pytest.mark.parametrize("kind", ["every", "ours", "batches", "epochs"])
+def test_interrupted_twice(folder, straight, fresh, kind):
+    train = resume_script.load(folder).train
+    for at in (4, 8):
+        callbacks = [resume_script.callback(folder, kind), StopBefore(at)]
+        with pytest.raises(Stop):
+            fresh().fit(train, epochs=3, verbose=0, callbacks=callbacks)
+    callbacks = [resume_script.callback(folder, kind)]
+    model = fresh()
+    model.fit(train, epochs=3, verbose=0, callbacks=callbacks)
+    assert_same(resume_script.state(model), straight[15])
+
+
+def test_a_rerun_of_the_same_model_goes_on_from_the_file(folder, straight, fresh):
+    model, train = fresh(), resume_script.load(folder).train
+    with pytest.raises(Stop):
+        callbacks = [resume_script.callback(folder, "every"), StopBefore(8)]
+        model.fit(train, epochs=3, verbose=0, callbacks=callbacks)
+    callbacks = [resume_script.callback(folder, "every")]
+    model.fit(train, epochs=3, verbose=0, callbacks=callbacks)
+    assert_same(resume_script.state(model), straight[15])
+    history = model.fit(train, epochs=3, verbose=0, callbacks=callbacks)
+    assert history.epoch == []
+    assert_same(resume_script.state(model), straight[15])
+
+
+def test_the_file_is_a_whole_model_and_no_other_is_left(folder, straight, fresh):
+    train = resume_script.load(folder).train
+    callbacks = [resume_script.callback(folder, "every")]
+    fresh().fit(train, epochs=3, verbose=0, callbacks=callbacks)
+    model = keras.models.load_model(folder / "every.keras")
+    assert_same(resume_script.state(model), straight[15])
+    assert sorted(os.listdir(folder)) == ["every.keras", "pictures"]
+
+
+def test_a_save_that_breaks_off_leaves_the_file_before(folder, monkeypatch, fresh):
+    model, train = fresh(), resume_script.load(folder).train
+    callback = resume_script.callback(folder, "every")
+    model.fit(train, epochs=1, verbose=0, callbacks=[callback])
+    before = (folder / "every.keras").read_bytes()
+
+    def half(path):
+        Path(path).write_bytes(before[:100])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(model, "save", half)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(train, epochs=2, verbose=0, callbacks=[callback])
+    assert (folder / "every.keras").read_bytes() == before
+
+
+def test_weights_that_are_not_finite_are_not_saved(folder, fresh):
+    model, train = fresh(), resume_script.load(folder).train
+    callback = resume_script.callback(folder, "ours")
+    model.fit(train, epochs=1, verbose=0, callbacks=[callback])
+    model.trainable_weights[0].assign(model.trainable_weights[0] * np.nan)
+    callback.on_epoch_begin(1)
+    model.steps_done.assign(9)
+    with pytest.warns(UserWarning, match="not finite at step 9"):
+        callback._save()
+    again = keras.models.load_model(folder / "ours.keras")
+    assert int(again.steps_done) == 5
+
+
+def test_steps_together_that_do_not_fit_a_cut_epoch_are_refused(folder):
+    for together, message in ((1, None), (4, "3 steps are left of this epoch")):
+        model = resume_script.build()
+        model.compile(steps_per_execution=together)
+        with pytest.raises(Stop if together == 1 else ValueError, match=message):
+            model.fit(
+                resume_script.load(folder).train,
+                epochs=3,
+                verbose=0,
+                callbacks=[SaveAndResume(folder / "x.keras", 2), StopBefore(2)],
+            )
+
+
+def test_another_training_is_refused(folder, fresh):
+    model = fresh()
+    pictures = np.zeros((1, 16, 16, 3), "float32")
+    with pytest.raises(ValueError, match=r"of gan_style\.datasets"):
+        model.fit(
+            pictures, pictures, verbose=0, callbacks=[SaveAndResume(folder / "x.keras")]
+        )
+
+
+def test_another_suffix_is_refused():
+    with pytest.raises(ValueError, match=r"end in \.keras"):
+        SaveAndResume("training.h5")
+
+
+def test_a_broken_picture_ends_training_by_its_name(folder, fresh):
+    path = folder / "pictures" / "trainB" / "4.png"
+    path.write_bytes(path.read_bytes()[:-200])
+    data = datasets.load(folder / "pictures", 16)
+    with pytest.raises(UnreadablePicture, match=r"trainB.4\.png"):
+        fresh().fit(data.train, verbose=0)
