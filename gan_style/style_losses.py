@@ -1,0 +1,207 @@
+"""The three losses of neural style transfer, and what others mean by their weights."""
+
+import math
+
+from keras import backend, ops
+
+
+def content_loss(base, combination):
+    """Mean squared difference of one layer's activations.
+
+    Gatys et al. (CVPR 2016), equation 1, as a mean in place of half the sum, so that
+    a weight means the same at every picture size.
+
+    Args:
+        base: activations of the content picture, `(..., h, w, channels)`.
+        combination: activations of the painted picture, the same shape.
+
+    Returns:
+        A scalar, in float32 at least.
+
+    Example:
+        >>> float(content_loss(ops.zeros((2, 2, 1)), ops.full((2, 2, 1), 3.0)))
+        9.0
+    """
+    base, combination = precise(base), precise(combination)
+    if tuple(base.shape) != tuple(combination.shape):
+        raise ValueError(
+            f"combination: got shape {tuple(combination.shape)}, expected base's "
+            f"{tuple(base.shape)}; resize the pictures to one size first."
+        )
+    return ops.mean(ops.square(combination - base))
+
+
+def gram_matrix(features):
+    """All dot products between a layer's flattened feature maps.
+
+    Args:
+        features: activations `(h, w, channels)` or `(batch, h, w, channels)`.
+
+    Returns:
+        `(channels, channels)` or `(batch, channels, channels)`: sums over the
+        positions, not divided by anything, in float32 at least.
+
+    Example:
+        >>> ops.convert_to_numpy(gram_matrix(ops.ones((4, 5, 2)))).tolist()
+        [[20.0, 20.0], [20.0, 20.0]]
+    """
+    features = precise(features)
+    if len(features.shape) not in (3, 4):
+        raise ValueError(
+            f"features: got shape {tuple(features.shape)}, expected (h, w, channels) "
+            "or (batch, h, w, channels)."
+        )
+    flat = ops.reshape(features, (*_batch(features), -1, features.shape[-1]))
+    return ops.matmul(ops.swapaxes(flat, -1, -2), flat)
+
+
+def style_loss(style, combination):
+    """Squared difference of one layer's Gram matrices, as the paper normalises it.
+
+    Gatys et al. (CVPR 2016), equation 4: the sum over the matrix times
+    1 / (4 C^2 M^2), for C channels and M positions. Each Gram matrix is divided by
+    its own M, so that the two pictures may differ in size.
+
+    Args:
+        style: activations of the style picture, `(h, w, channels)`, or with a batch.
+        combination: activations of the painted picture, the same channels.
+
+    Returns:
+        A scalar (the mean over a batch), in float32 at least.
+
+    Example:
+        >>> float(style_loss(ops.zeros((3, 3, 2)), ops.ones((4, 4, 2))))
+        0.25
+    """
+    difference = mean_gram(combination) - mean_gram(style)
+    channels = difference.shape[-1]
+    total = ops.sum(ops.square(difference), axis=(-1, -2))
+    return ops.mean(total) / (4 * channels**2)
+
+
+def mean_gram(features):
+    """The Gram matrix divided by the number of positions: its size-free form.
+
+    Args:
+        features: activations `(h, w, channels)` or `(batch, h, w, channels)`.
+
+    Returns:
+        `(channels, channels)` or `(batch, channels, channels)`.
+    """
+    shape = ops.shape(features)
+    positions = ops.cast(shape[-3] * shape[-2], precise(features).dtype)
+    return gram_matrix(features) / positions
+
+
+def total_variation_loss(image, power=1.0):
+    """Squared difference to the right and to the lower neighbour, summed.
+
+    Args:
+        image: `(height, width, channels)` or `(batch, height, width, channels)`.
+        power: where it is not 1, the sum of a pixel's two squared differences is
+            raised to it, and pixels without both neighbours are left out: 1.25 is
+            what keras.io's example and the book do.
+
+    Returns:
+        A scalar: the sum over every pair of neighbours, in float32 at least.
+
+    Example:
+        >>> float(total_variation_loss(ops.array([[[0.0], [3.0]], [[0.0], [3.0]]])))
+        18.0
+    """
+    image = precise(image)
+    down = ops.square(image[..., 1:, :, :] - image[..., :-1, :, :])
+    right = ops.square(image[..., :, 1:, :] - image[..., :, :-1, :])
+    if power == 1:
+        return ops.sum(down) + ops.sum(right)
+    return ops.sum((down[..., :, :-1, :] + right[..., :-1, :, :]) ** power)
+
+
+def precise(x):
+    """Casts half-precision activations to float32; sums over them need the digits."""
+    x = ops.convert_to_tensor(x)
+    half = backend.standardize_dtype(x.dtype) in ("bfloat16", "float16")
+    return ops.cast(x, "float32") if half else x
+
+
+def _batch(features):
+    return (ops.shape(features)[0],) if len(features.shape) == 4 else ()
+
+
+# What others multiply their weights with, relative to the definitions above. D is the
+# sum of squared differences of the unnormalised Gram matrices, C a layer's channels,
+# M its positions, P the picture's pixels, L the number of style layers.
+#
+#   convention     style, one layer      over layers   content     known from
+#   gatys          D / (4 C^2 M^2)       weighted sum  half a sum  the paper
+#   gan_style      D / (4 C^2 M^2)       weighted sum  mean        here
+#   neural_style   D / (C^4 M^2)         sum           mean        neural-style(-pt)
+#   tensorflow     D / (C^2 M^2)         mean          mean        TF tutorial; pystiche
+#   keras          D / (4 * 3^2 * P^2)   mean          sum         keras.io, the book
+CONVENTIONS = {
+    "gatys": (lambda c, m, p, n: 1.0, lambda size: size / 2),
+    "gan_style": (lambda c, m, p, n: 1.0, lambda size: 1.0),
+    "neural_style": (lambda c, m, p, n: 4 / c**2, lambda size: 1.0),
+    "tensorflow": (lambda c, m, p, n: 4 / n, lambda size: 1.0),
+    "keras": (lambda c, m, p, n: (c * m / (3 * p)) ** 2 / n, lambda size: size),
+}
+
+
+def convert_weights(
+    content_weight, style_weight, source, content_shape, style_shapes, picture_shape,
+    target="gan_style",
+):  # fmt: skip
+    """Turns the weights of a recipe read elsewhere into weights that mean the same.
+
+    `CONVENTIONS` lists how the well-known implementations normalise their losses:
+    the same numbers mean pictures apart. Total variation needs no conversion, but
+    keras.io and the book raise it to a power: `total_variation_loss(..., power=1.25)`.
+
+    Args:
+        content_weight: the recipe's content weight.
+        style_weight: its style weight: one number, or a dictionary from a style
+            layer's name to a number.
+        source: the recipe's convention, a key of `CONVENTIONS`.
+        content_shape: `(h, w, channels)` of the content layer's activations.
+        style_shapes: a dictionary from a style layer's name to its `(h, w,
+            channels)`, for the painted picture.
+        picture_shape: `(height, width)` of the painted picture, in pixels.
+        target: the convention wanted.
+
+    Returns:
+        `(content_weight, style_weights)`: a number, and a dictionary from each style
+        layer's name to the factor of its loss.
+
+    Raises:
+        ValueError: for an unknown convention, or weights that name other layers.
+
+    Example:
+        >>> content, style = convert_weights(
+        ...     5.0, 100.0, "neural_style", (32, 32, 512),
+        ...     {"relu1_1": (256, 256, 64)}, (256, 256))
+        >>> content, round(style["relu1_1"], 6)
+        (5.0, 0.097656)
+    """
+    for name, convention in (("source", source), ("target", target)):
+        if convention not in CONVENTIONS:
+            raise ValueError(
+                f"{name}: got {convention!r}, expected one of {sorted(CONVENTIONS)}."
+            )
+    if not isinstance(style_weight, dict):
+        style_weight = dict.fromkeys(style_shapes, style_weight)
+    if set(style_weight) != set(style_shapes):
+        raise ValueError(
+            f"style_weight: got the layers {sorted(style_weight)}, expected those of "
+            f"style_shapes, {sorted(style_shapes)}."
+        )
+    (style_from, content_from), (style_to, content_to) = (
+        CONVENTIONS[source],
+        CONVENTIONS[target],
+    )
+    size = math.prod(content_shape)
+    pixels, count = math.prod(picture_shape), len(style_shapes)
+    style = {}
+    for name, (height, width, channels) in style_shapes.items():
+        about = (channels, height * width, pixels, count)
+        style[name] = style_weight[name] * style_from(*about) / style_to(*about)
+    return content_weight * content_from(size) / content_to(size), style

@@ -1,0 +1,293 @@
+"""A style-transfer run: its schedule, its history and its saved state."""
+
+import hashlib
+import inspect
+import math
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from gan_style.style_inputs import resize, whole
+from gan_style.style_objective import TERMS
+from gan_style.style_optimizers import LBFGS, Adam
+
+OPTIMIZERS = {"lbfgs": LBFGS, "adam": Adam}
+
+
+class Result(NamedTuple):
+    """A painted picture and how it came about.
+
+    Fields: `image`, uint8 `(height, width, 3)`; `history`, a dictionary of lists,
+    one entry a step: the four loss terms, the picture's `height` and `width`, the
+    `evaluations` of the loss so far and the `seconds` since the start.
+    """
+
+    image: np.ndarray
+    history: dict
+
+
+def default_scales(size, coarsest=128, ratio=2**0.5):
+    """Lists the longer sides of a coarse-to-fine run, each about `ratio` the last.
+
+    Example:
+        >>> default_scales(512)
+        [128, 181, 256, 362, 512]
+        >>> default_scales(100)
+        [100]
+    """
+    count = max(0, round(np.log(size / coarsest) / np.log(ratio)))
+    return [round(size / ratio**k) for k in range(count, 0, -1)] + [size]
+
+
+def default_steps(scales, finest=60, most=150):
+    """Lists the steps at each scale: more where they are cheap.
+
+    Example:
+        >>> default_steps([128, 181, 256, 362, 512])
+        [146, 117, 94, 75, 60]
+    """
+    behind = range(len(scales) - 1, -1, -1)
+    return [min(most, round(finest * 1.25**k)) for k in behind]
+
+
+def new_history():
+    """An empty history of the kind that `Result` describes."""
+    return {name: [] for name in (*TERMS, "height", "width", "evaluations", "seconds")}
+
+
+def save_run(path, **arrays):
+    """Writes arrays to an .npz file, complete or not at all.
+
+    Args:
+        path: the file; its folder must exist.
+        arrays: names and values that NumPy can hold without pickling.
+    """
+    path = Path(path)
+    handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        if os.path.exists(partial):
+            os.remove(partial)
+
+
+def load_run(path):
+    """Reads what `save_run` wrote; nothing is unpickled.
+
+    Raises:
+        ValueError: if the file is not such a file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            run = dict(file)
+    except (ValueError, OSError, EOFError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise ValueError(
+            f"checkpoint: {path} is not a saved run ({error}); give another path."
+        ) from error
+    if "fingerprint" not in run:
+        raise ValueError(f"checkpoint: {path} is not a saved run; give another path.")
+    return run
+
+
+class Run:
+    """A way from coarse to fine: which scales, how many steps, which optimizer.
+
+    Args:
+        transfer: the `StyleTransfer` that knows the pictures.
+        steps: as in `StyleTransfer.run`.
+        scales: as in `StyleTransfer.run`.
+        optimizer: as in `StyleTransfer.run`.
+        settings: further arguments of the optimizer.
+    """
+
+    def __init__(self, transfer, steps, scales, optimizer, settings):
+        if optimizer not in OPTIMIZERS:
+            raise ValueError(
+                f"optimizer: got {optimizer!r}, expected one of {list(OPTIMIZERS)}."
+            )
+        known = list(inspect.signature(OPTIMIZERS[optimizer]).parameters)[2:]
+        if unknown := set(settings) - set(known):
+            raise ValueError(
+                f"settings: got {', '.join(sorted(unknown))}, expected arguments of "
+                f"optimizer={optimizer!r}: {', '.join(known)}."
+            )
+        scales = [int(s) for s in scales or default_scales(transfer.size)]
+        steps = default_steps(scales) if steps is None else steps
+        steps = [steps] * len(scales) if np.ndim(steps) == 0 else list(steps)
+        if len(steps) != len(scales) or scales[-1] != transfer.size or min(steps) < 1:
+            raise ValueError(
+                f"scales, steps: got {scales} and {steps}, expected one positive "
+                f"number of steps a scale, and {transfer.size} as the last scale."
+            )
+        self.transfer, self.scales, self.steps = transfer, scales, steps
+        self.optimizer, self.settings = optimizer, settings
+
+    def paint(self, initial, callbacks, progress, checkpoint, save_every, branch_from):
+        """Runs to the end, or until a callback sets `stop_training`."""
+        transfer = self.transfer
+        save_every = whole("save_every", save_every)
+        name = self._fingerprint(initial) if checkpoint else ""
+        saved, branch = None, None
+        if checkpoint and os.path.exists(checkpoint):
+            saved = load_run(checkpoint)
+            if str(saved["fingerprint"]) != name:
+                raise ValueError(
+                    f"checkpoint: {checkpoint} holds a run with other pictures or "
+                    "options; give another file, or branch_from=."
+                )
+        elif branch_from is not None:
+            branch = load_run(branch_from)
+        first = self._first_scale(saved, branch)
+        transfer.history = _saved_history(saved)
+        transfer.stop_training = False
+        for callback in callbacks:
+            callback.set_model(transfer)
+            callback.on_train_begin()
+        with self._bar(progress, first, saved) as bar:
+            for index in range(first, len(self.scales)):
+                optimizer = self._enter(index, initial, saved, branch)
+                saved = branch = None
+                for callback in callbacks:
+                    callback.on_epoch_begin(index)
+                logs = self._descend(
+                    index, optimizer, callbacks, bar, checkpoint, name, save_every
+                )
+                for callback in callbacks:
+                    callback.on_epoch_end(index, logs)
+                if transfer.stop_training:
+                    break
+        for callback in callbacks:
+            callback.on_train_end()
+        return Result(transfer.picture(), transfer.history)
+
+    def _first_scale(self, saved, branch):
+        if saved:
+            return int(saved["scale"])
+        if branch:
+            size = max(branch["optimizer_image"].shape[1:3])
+            larger = [i for i, scale in enumerate(self.scales) if scale >= size]
+            return larger[0] if larger else len(self.scales) - 1
+        return 0
+
+    def _enter(self, index, initial, saved, branch):
+        """Builds the optimizer of a scale, from the last scale's or a saved one."""
+        transfer, size = self.transfer, self.scales[index]
+        objective, previous = transfer.objective(size), transfer.optimizer
+        fresh = index == 0 or saved or branch
+        if branch:
+            image = resize(
+                branch["optimizer_image"], transfer.shape_at(size), transfer.dtype
+            )
+        elif fresh:
+            image = transfer.start(initial, size)
+        else:
+            image = resize(previous.result(), transfer.shape_at(size), transfer.dtype)
+        optimizer = OPTIMIZERS[self.optimizer](
+            image, lambda x: objective(x, transfer.tile_size), **self.settings
+        )
+        if saved:
+            optimizer.load_state(
+                {
+                    key.removeprefix("optimizer_"): value
+                    for key, value in saved.items()
+                    if key.startswith("optimizer_")
+                }
+            )
+        elif not fresh:
+            optimizer.carry(previous)
+        transfer.optimizer = optimizer
+        return optimizer
+
+    def _descend(self, index, optimizer, callbacks, bar, checkpoint, name, save_every):
+        transfer, history = self.transfer, self.transfer.history
+        height, width = optimizer.image.shape[1:3]
+        spent = (history["evaluations"] or [0])[-1] - optimizer.evaluations
+        begun = time.perf_counter() - (history["seconds"] or [0.0])[-1]
+        logs = {}
+        for step in range(int(optimizer.steps), self.steps[index]):
+            terms = optimizer.step().numpy().tolist()
+            logs = dict(zip(TERMS, terms, strict=True))
+            about = {
+                "height": height,
+                "width": width,
+                "evaluations": spent + optimizer.evaluations,
+                "seconds": time.perf_counter() - begun,
+            }
+            for key, value in (logs | about).items():
+                history[key].append(value)
+            bar.set_postfix_str(
+                f"{width}x{height} {step + 1}/{self.steps[index]} "
+                f"loss {logs['total']:.4g}",
+                refresh=False,
+            )
+            bar.update(height * width)
+            last = step + 1 == self.steps[index]
+            if checkpoint and ((step + 1) % save_every == 0 or last):
+                self._save(checkpoint, name, index)
+            for callback in callbacks:
+                callback.on_train_batch_end(step, logs)
+            if transfer.stop_training:
+                break
+        return logs
+
+    def _bar(self, progress, first, saved):
+        # Counted in pixels, so that the time left holds across scales.
+        sizes = [math.prod(self.transfer.shape_at(scale)) for scale in self.scales]
+        work = [n * size for n, size in zip(self.steps, sizes, strict=True)]
+        done = int(saved["optimizer_steps"]) * sizes[first] if saved else 0
+        return tqdm(
+            total=sum(work[first:]),
+            initial=done,
+            disable=not progress,
+            bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}",
+            desc="painting",
+        )
+
+    def _save(self, path, name, index):
+        state = self.transfer.optimizer.state()
+        save_run(
+            path,
+            fingerprint=np.array(name),
+            scale=np.array(index),
+            **{f"optimizer_{key}": value for key, value in state.items()},
+            **{f"history_{k}": np.array(v) for k, v in self.transfer.history.items()},
+        )
+
+    def _fingerprint(self, initial):
+        """Names everything that the run's pixels depend on."""
+        transfer, digest = self.transfer, hashlib.sha256()
+        arrays = [transfer.content, *transfer.styles, *(transfer.masks or ())]
+        if not isinstance(initial, str):
+            arrays.append(np.asarray(initial))
+        for array in arrays:
+            digest.update(str(array.shape).encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        options = (
+            transfer.options,
+            transfer.tile_size,
+            initial if isinstance(initial, str) else "",
+            self.scales,
+            self.steps,
+            self.optimizer,
+            sorted(self.settings.items()),
+        )
+        digest.update(repr(options).encode())
+        return digest.hexdigest()
+
+
+def _saved_history(saved):
+    history = new_history()
+    if saved:
+        history = {key: saved[f"history_{key}"].tolist() for key in history}
+    return history

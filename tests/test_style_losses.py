@@ -1,0 +1,115 @@
+"""The losses against float64 NumPy; the conventions against hand-computed numbers."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gan_style.style_losses import (
+    CONVENTIONS,
+    content_loss,
+    convert_weights,
+    gram_matrix,
+    style_loss,
+    total_variation_loss,
+)
+
+
+@pytest.fixture
+def pair():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(5, 7, 3)), rng.normal(size=(5, 7, 3))
+
+
+def numpy_gram(x):
+    flat = x.reshape(-1, x.shape[-1])
+    return flat.T @ flat
+
+
+def test_content_is_the_mean_squared_difference(pair):
+    a, b = pair
+    assert float(content_loss(a, b)) == pytest.approx(np.mean((a - b) ** 2), rel=1e-12)
+
+
+def test_gram_holds_all_dot_products(pair):
+    np.testing.assert_allclose(gram_matrix(pair[0]), numpy_gram(pair[0]), rtol=1e-12)
+
+
+def test_gram_of_a_batch_is_one_for_each(pair):
+    got = gram_matrix(np.stack(pair))
+    np.testing.assert_allclose(got[1], numpy_gram(pair[1]), rtol=1e-12)
+
+
+def test_style_has_the_papers_normalisation(pair):
+    a, b = pair
+    difference = ((numpy_gram(a) - numpy_gram(b)) ** 2).sum()
+    expected = difference / (4 * 3**2 * 35**2)
+    assert float(style_loss(a, b)) == pytest.approx(expected, rel=1e-12)
+
+
+def test_style_does_not_care_where_a_texture_lies_or_how_often(pair):
+    a = pair[0]
+    shuffled = np.random.default_rng(1).permutation(a.reshape(-1, 3)).reshape(7, 5, 3)
+    assert float(style_loss(a, shuffled)) == pytest.approx(0, abs=1e-24)
+    assert float(style_loss(a, np.tile(a, (2, 3, 1)))) == pytest.approx(0, abs=1e-24)
+
+
+def test_total_variation_sums_every_pair_of_neighbours(pair):
+    a = pair[0]
+    down, right = np.diff(a, axis=0), np.diff(a, axis=1)
+    expected = (down**2).sum() + (right**2).sum()
+    assert float(total_variation_loss(a)) == pytest.approx(expected, rel=1e-12)
+    assert float(total_variation_loss(a[None])) == pytest.approx(expected, rel=1e-12)
+
+
+def test_losses_of_bfloat16_activations_are_summed_in_float32():
+    x = tf.cast(tf.fill((64, 64, 1), 1.0), tf.bfloat16)
+    assert gram_matrix(x).dtype == tf.float32
+    assert float(gram_matrix(x)[0, 0]) == 4096
+    assert content_loss(x, x).dtype == total_variation_loss(x).dtype == tf.float32
+
+
+def test_content_refuses_pictures_of_two_sizes(pair):
+    with pytest.raises(ValueError, match="combination.*resize"):
+        content_loss(pair[0], pair[1][:4])
+
+
+# One layer of 2 x 3 positions and 2 channels, of a 4 x 6 picture. G_style is zero and
+# the activations are ones: D = sum of dG^2 = 4 entries of 6^2 = 144.
+SHAPE, PICTURE, D = (2, 3, 2), (4, 6), 144.0
+BY_HAND = {  # the style loss, and the content loss, as each convention has them
+    "gatys": (D / (4 * 4 * 36), 12 / 2),
+    "gan_style": (0.25, 1.0),
+    "neural_style": (D / (16 * 36), 1.0),
+    "tensorflow": (D / (4 * 36), 1.0),
+    "keras": (D / (4 * 9 * 24**2), 12.0),
+}
+
+
+@pytest.mark.parametrize("source", sorted(CONVENTIONS))
+@pytest.mark.parametrize("target", sorted(CONVENTIONS))
+def test_converted_weights_weigh_the_same(source, target):
+    content, style = convert_weights(
+        7.0, 3.0, source, SHAPE, {"a": SHAPE}, PICTURE, target=target
+    )
+    assert style["a"] * BY_HAND[target][0] == pytest.approx(3 * BY_HAND[source][0])
+    assert content * BY_HAND[target][1] == pytest.approx(7 * BY_HAND[source][1])
+
+
+def test_ours_is_what_the_hand_computed():
+    ones = np.ones(SHAPE)
+    assert float(style_loss(np.zeros(SHAPE), ones)) == BY_HAND["gan_style"][0]
+    assert float(content_loss(np.zeros(SHAPE), ones)) == BY_HAND["gan_style"][1]
+
+
+@pytest.mark.parametrize("source", ["tensorflow", "keras"])
+def test_means_over_layers_divide_by_their_number(source):
+    one = convert_weights(1, 1.0, source, SHAPE, {"a": SHAPE}, PICTURE)[1]["a"]
+    both = convert_weights(1, 1.0, source, SHAPE, {"a": SHAPE, "b": SHAPE}, PICTURE)
+    assert both[1] == pytest.approx({"a": one / 2, "b": one / 2})
+
+
+def test_conversion_names_what_it_does_not_know():
+    with pytest.raises(ValueError, match="source.*'torch'.*neural_style"):
+        convert_weights(1, 1, "torch", SHAPE, {"a": SHAPE}, PICTURE)
+    with pytest.raises(ValueError, match="style_weight.*'b'"):
+        convert_weights(1, {"b": 1}, "keras", SHAPE, {"a": SHAPE}, PICTURE)
