@@ -109,9 +109,10 @@ class TestTwoReplicas:
             if "/count" in name:
                 assert value == 6  # three steps of two pictures on each replica
         assert len(pools) == 2
-        for first, second in pools.values():
-            filled = np.concatenate([first[:6], second[:6]])
-            assert len(np.unique(filled.reshape(12, -1), axis=0)) == 12
+        for pair in pools.values():
+            first, second = ({one.tobytes() for one in pool[:6]} for pool in pair)
+            # Of one replica, two may agree: the shorter domain repeats.
+            assert min(len(first), len(second)) >= 5 and not first & second
 
     def test_interrupted_equals_straight_pools_included(self, mirrored):
         straight, resumed = mirrored.state("straight"), mirrored.state("resumed")

@@ -71,7 +71,7 @@ class TestBfloat16:
         means = []
         for name in ("float32", "mixed_bfloat16"):
             policy(name)
-            model = real(size=64, filters=4)
+            model = real(size=64, filters=8)
             model.compile()
             for step in range(20):
                 losses = model.train_on_batch(*fruit(64, 4 * step, 4), return_dict=True)
