@@ -1,10 +1,18 @@
 """Painting with neural networks in Keras: CycleGAN and neural style transfer.
 
-The public names are loaded when they are first used, so that layers and networks also
-serve on Keras' other backends, where TensorFlow is not needed.
+What Keras has to know in order to load a saved model is there once the package is
+imported. Everything else is loaded when it is first used, so that layers and networks
+also serve on Keras' other backends, where TensorFlow is not needed.
 """
 
 import importlib
+
+import keras
+
+from gan_style import layers, picture_conv, schedules, vgg  # noqa: F401
+
+if keras.backend.backend() == "tensorflow":
+    from gan_style import cyclegan  # noqa: F401
 
 __version__ = "0.1.0"
 
@@ -23,7 +31,23 @@ _HOME = {
     ],
     "pytorch_weights": ["load_pytorch_generator"],
 }
-_MODULES = ("callbacks", "datasets", "metrics", "plotting", "samples")
+_MODULES = (
+    "callbacks",
+    "checkpoints",
+    "datasets",
+    "devices",
+    "diagnosis",
+    "distribution",
+    "export",
+    "folders",
+    "metrics",
+    "picture_features",
+    "pictures",
+    "planner",
+    "plotting",
+    "samples",
+    "translation",
+)
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = sorted([*_MODULE_OF, *_MODULES])

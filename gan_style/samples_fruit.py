@@ -69,7 +69,7 @@ def _scene(numbers):
     light /= np.sqrt((light**2).sum())
     warmth = numbers.colour((0.98, 0.95, 0.88), (1.06, 1.02, 1.0))
     count = numbers.choice((1, 1, 1, 2, 2, 3, 3, 4))
-    largest = {1: 0.43, 2: 0.32, 3: 0.28, 4: 0.25}[count]
+    largest = {1: 0.44, 2: 0.33, 3: 0.285, 4: 0.255}[count]
     horizon = numbers.between(0.18, 0.42)
     fruits = []
     for place in range(count):

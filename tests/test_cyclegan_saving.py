@@ -1,5 +1,8 @@
 """What a saved CycleGAN keeps: all that training goes on from."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 from cyclegans import all_equal, one_step, pictures, small, weights_of
@@ -96,3 +99,13 @@ class TestSaving:
         got = model((a, b))
         np.testing.assert_array_equal(got[0], model.generator_ab(a))
         np.testing.assert_array_equal(got[1], model.generator_ba(b))
+
+    def test_loads_where_nothing_but_the_package_was_imported(self, tmp_path):
+        self.trained().save(tmp_path / "model.keras")
+        program = (
+            "import keras, sys, gan_style; "
+            "print(type(keras.saving.load_model(sys.argv[1])).__name__)"
+        )
+        command = [sys.executable, "-c", program, tmp_path / "model.keras"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert done.stdout.strip() == "CycleGAN", done.stderr
