@@ -8,4 +8,4 @@ def pytest_collectstart(collector):
     by the notebooks' own asserts, not pixel by pixel.
     """
     if hasattr(collector, "skip_compare"):
-        collector.skip_compare += ("stderr", "image/gif", "text/html")
+        collector.skip_compare += ("stderr", "image/gif", "image/jpeg", "text/html")
