@@ -45,8 +45,7 @@ class PictureFigure(PixelFigure):
 
     def _repr_jpeg_(self):
         buffer = io.BytesIO()
-        # No pixel shares its colour with a neighbour, and no edge blurs.
-        options = {"quality": 90, "subsampling": "4:4:4", "optimize": True}
+        options = {"quality": 88, "subsampling": "4:2:0", "optimize": True}
         self.savefig(buffer, format="jpeg", dpi=self.dpi, pil_kwargs=options)
         return buffer.getvalue()
 

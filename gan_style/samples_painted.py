@@ -31,7 +31,7 @@ def impressionist_palette(picture):
     """
     red, green, blue = np.moveaxis(picture, -1, 0)
     light = picture @ np.array([0.30, 0.59, 0.11])
-    lifted = 0.20 + 0.74 * np.clip(light, 0, 1) ** 0.85
+    lifted = 0.23 + 0.68 * np.clip(light, 0, 1) ** 0.85
     colour = lifted[..., None] + 0.95 * (picture - light[..., None])
     leafy = np.clip(green - np.maximum(0.9 * red, blue), 0, 0.3)
     airy = np.clip(blue - red, 0, 0.5)
@@ -39,11 +39,11 @@ def impressionist_palette(picture):
         0.25, 0.08, abs(blue - red)
     )
     for share, shift in (
-        (smooth(0.46, 0.06, light), (0.15, -0.07, 0.26)),
-        (leafy, (0.45, 0.50, -0.70)),
-        (airy, (0.26, 0.54, -0.10)),
-        (middle, (0.05, -0.12, 0.11)),
-        (smooth(0.66, 0.90, light), (0.05, 0.0, -0.20)),
+        (smooth(0.46, 0.06, light), (0.18, -0.08, 0.31)),
+        (leafy, (0.68, 0.75, -1.05)),
+        (airy, (0.32, 0.66, -0.12)),
+        (middle, (0.02, -0.05, 0.05)),
+        (smooth(0.66, 0.90, light), (0.09, 0.0, -0.34)),
     ):
         colour += share[..., None] * np.array(shift)
     return colour
@@ -67,7 +67,7 @@ def paint_motif(motif, numbers):
         thick = width * (0.75 + 0.5 * jitter[3])
         broken = _BROKEN[(jitter[4] * len(_BROKEN)).astype(int)]
         tone = 0.035 * (numbers.array(count) - 0.5)
-        colour = seen[at] + 0.42 * broken + tone[:, None]
+        colour = seen[at] + 0.35 * broken + tone[:, None]
         column = column - 0.5 * length * np.cos(motif.angle[at])
         row = row - 0.5 * length * np.sin(motif.angle[at])
         # Short strokes on long ones: a painter ends with the detail.
