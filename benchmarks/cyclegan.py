@@ -13,7 +13,6 @@ it that the step's nominal ones (those of the plain networks) amount to.
 
 import argparse
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -27,6 +26,7 @@ import rivals
 import tensorflow as tf
 
 from gan_style import CycleGAN, patch_discriminator, resnet_generator, unet_generator
+from gan_style.budgets import resident_memory
 from gan_style.devices import recommend
 
 NETWORKS = {
@@ -196,7 +196,7 @@ def main():
         if arguments.memory_of:
             step, batch = make(arguments.memory_of, network, side), pictures(side)
             seconds(step, batch, 3)
-            print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+            print(resident_memory(peak=True) / 2**20)
             return
         repeats = 5 if network == "unet" else 1
         compare(network, side, arguments.rounds, repeats, variants)

@@ -20,7 +20,6 @@ resident set of a process that does nothing else. The loss that judges the curve
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -33,6 +32,7 @@ import tensorflow as tf
 from PIL import Image
 from skimage import data
 
+from gan_style.budgets import resident_memory
 from gan_style.style_losses import convert_weights, gram_matrix
 from gan_style.style_optimizers import LBFGS
 from gan_style.style_transfer import StyleTransfer
@@ -352,7 +352,7 @@ def main():
         step = build(options.memory, *pictures(options.sizes[0], options.pictures))[1]
         step()
         step()
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9)
+        print(resident_memory(peak=True) / 1e9)
         return
     report = {"speed": speed(options.sizes, options.steps, options.pictures, methods)}
     if options.curve:
