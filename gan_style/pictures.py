@@ -68,7 +68,7 @@ def read_picture(source, at_least=None, pixel_limit=PIXEL_LIMIT):
             if at_least is not None and not isinstance(source, Image.Image):
                 image.draft(None, (at_least, at_least))  # does nothing but for JPEG
             image.load()
-            return np.asarray(_as_seen(image))
+            return np.asarray(_as_seen(image, name))
     except UnreadablePicture:
         raise
     except (*_BROKEN, MemoryError, Image.DecompressionBombError) as error:
@@ -146,13 +146,13 @@ def _begins(source):
     return f"it begins with {begin!r}" if begin else "it is empty"
 
 
-def _as_seen(image):
+def _as_seen(image, name):
     image = _upright(image)
     if image.mode.startswith("I"):
-        image = _eight_bits(image)
+        image = _eight_bits(image, name)
     elif image.mode == "F":
         raise UnreadablePicture(
-            f"{_name(image)}: holds floating-point numbers, whose range no rule tells. "
+            f"{name}: holds floating-point numbers, whose range no rule tells. "
             "Save it with 8 or 16 bits."
         )
     profile = image.info.get("icc_profile")
@@ -172,11 +172,11 @@ def _upright(image):
         return image
 
 
-def _eight_bits(image):
+def _eight_bits(image, name):
     wide = np.asarray(image)
     if wide.min() < 0 or wide.max() > 65535:
         raise UnreadablePicture(
-            f"{_name(image)}: holds numbers from {wide.min()} to {wide.max()}, but at "
+            f"{name}: holds numbers from {wide.min()} to {wide.max()}, but at "
             "most 16 bits were expected. Save it with 8 or 16 bits."
         )
     return Image.fromarray(np.rint(wide / 257.0).astype(np.uint8))

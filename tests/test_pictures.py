@@ -274,6 +274,13 @@ def test_the_pixel_limit_can_be_chosen():
     read_picture(encoded(rgb(), "PNG"), pixel_limit=2048)
 
 
+def test_a_refused_picture_is_named(tmp_path):
+    path = tmp_path / "heights.tif"
+    Image.fromarray(np.ones((4, 4), "float32")).save(path)
+    with pytest.raises(UnreadablePicture, match=r"heights\.tif: holds floating-point"):
+        read_picture(path)
+
+
 def test_floating_point_pictures_are_refused():
     image = Image.fromarray(np.ones((4, 4), "float32"))
     with pytest.raises(UnreadablePicture, match="floating-point"):
