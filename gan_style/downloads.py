@@ -40,6 +40,8 @@ DATASETS = {
 
 _CHUNK = 1 << 18
 _ATTEMPTS = 5  # in a row without a byte of progress
+_PATIENCE = 60  # seconds, in which at least
+_LEAST_RATE = 1000  # bytes have to come in each
 _MOST_FILES = 200_000
 _MOST_BYTES = 16 << 30
 
@@ -181,10 +183,21 @@ def _fetch_more(url, partial, have, size, seconds, bar):
                 "It is another file than the one that this version knows."
             )
         with open(partial, "ab" if have else "wb") as file:
-            while have < size and (chunk := answer.read(min(_CHUNK, size - have))):
+            since, before = time.monotonic(), have
+            # What has come, not a whole chunk: that can take as long as a server likes.
+            while have < size and (chunk := answer.read1(min(_CHUNK, size - have))):
                 file.write(chunk)
                 have += len(chunk)
                 bar.update(len(chunk))
+                passed = time.monotonic() - since
+                if passed > _PATIENCE:
+                    if have - before < _LEAST_RATE * passed:
+                        raise DownloadFailed(
+                            f"{url} sent {have - before} bytes in {passed:.0f} "
+                            "seconds, which is too slow to wait for. What came is "
+                            "kept; the next call goes on from there."
+                        )
+                    since, before = time.monotonic(), have
             if answer.read(1):
                 raise DownloadFailed(f"{url} has more than {size} bytes.")
 

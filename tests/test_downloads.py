@@ -5,6 +5,7 @@ import http.server
 import io
 import os
 import threading
+import time
 import zipfile
 
 import pytest
@@ -36,7 +37,8 @@ def archive(extra=()):
 class Server(http.server.ThreadingHTTPServer):
     """Serves `content` with ranges; what it does wrong, a test can choose."""
 
-    def __init__(self, content, ranges=True, most=None, announce=True):
+    def __init__(self, content, ranges=True, most=None, announce=True, pause=0):
+        self.pause = pause
         self.content, self.ranges, self.most = content, ranges, most
         self.announce = announce
         self.asked = []
@@ -65,6 +67,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.server.announce:
             self.send_header("Content-Length", str(len(content)))
         self.end_headers()
+        if self.server.pause:
+            for place in range(len(content)):
+                self.wfile.write(content[place : place + 1])
+                time.sleep(self.server.pause)
         self.wfile.write(content[: self.server.most])  # and hangs up
 
     def log_message(self, *args):
@@ -192,6 +198,21 @@ def test_a_server_that_never_answers_is_given_up_in_time(tmp_path):
         url = f"http://127.0.0.1:{silent.server_port}/x.zip"
         with pytest.raises(DownloadFailed, match="no answer within 0.2 seconds"):
             download(url, tmp_path / "x.zip", 9, "", connect_seconds=0.2)
+
+
+def test_a_server_that_trickles_is_given_up_in_time(serve, tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads, "_PATIENCE", 0.3)
+    content = bytes(3000)
+    server = serve(content, pause=0.02)
+    digest = hashlib.sha256(content).hexdigest()
+    begun = time.monotonic()
+    with pytest.raises(DownloadFailed, match="too slow to wait for"):
+        download(f"{server.site}/x", tmp_path / "x", len(content), digest)
+    assert time.monotonic() - begun < 5
+    assert [path.name for path in tmp_path.iterdir()] == ["x.part"]
+    server.pause = 0
+    download(f"{server.site}/x", tmp_path / "x", len(content), digest)
+    assert (tmp_path / "x").read_bytes() == content
 
 
 @pytest.mark.parametrize(
