@@ -81,6 +81,6 @@ def paint_motif(motif, numbers):
                 length[some],
                 thick[some],
                 colour[some],
-                contrast=0.12,
+                contrast=0.11,
             )
-    return canvas.picture(relief=0.12)
+    return canvas.picture(relief=0.08)
