@@ -33,6 +33,8 @@ import numpy as np
 
 CONTENT = np.random.default_rng(0).bytes(4_000_000)
 EVERY = 3  # steps between two savings of the training
+# What the jobs keep beside their results, which tells when they ran.
+RECORDS = ("steps.log", "training.keras", "run.npz", "painted/.translated.jsonl")
 
 
 def training(folder, begin):
@@ -65,7 +67,6 @@ def training(folder, begin):
     variables += model.discriminator_optimizer.variables
     means = {id(v) for metric in model.metrics for v in metric.variables}
     np.savez(folder / "end.npz", *(v.numpy() for v in variables if id(v) not in means))
-    (folder / "training.keras").unlink()
 
 
 def style(folder, begin):
@@ -85,7 +86,6 @@ def style(folder, begin):
     checkpoint = folder / "run.npz"
     result = transfer.run(40, [48, 96], checkpoint=checkpoint, save_every=2)
     np.save(folder / "end.npy", result.image)
-    checkpoint.unlink()
 
 
 def download(folder, begin):
@@ -161,10 +161,10 @@ def contents(place):
     found = {}
     for path in sorted(place.rglob("*")):
         name = path.relative_to(place).as_posix()
-        if path.suffix == ".npz":
+        if name == "end.npz":
             with np.load(path) as file:
                 found[name] = [file[key].tobytes() for key in file]
-        elif path.is_file() and name not in ("steps.log", "painted/.translated.jsonl"):
+        elif path.is_file() and name not in RECORDS:
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found
 

@@ -4,7 +4,6 @@ import hashlib
 import inspect
 import math
 import os
-import tempfile
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -68,16 +67,16 @@ def save_run(path, **arrays):
         arrays: names and values that NumPy can hold without pickling.
     """
     path = Path(path)
-    handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    # One name, so that what a killed process left is written over by the next.
+    partial = path.with_name(f".{path.name}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(partial, "wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
     finally:
-        if os.path.exists(partial):
-            os.remove(partial)
+        partial.unlink(missing_ok=True)
 
 
 def load_run(path):
