@@ -42,9 +42,7 @@ def test_has_one_title_which_comes_first(notebook):
 
 
 def test_cells_are_short(notebook):
-    # But for the imports, which grow as isort likes them.
-    cells = [s for s in sources(notebook, "code") if not s.startswith("import os\n")]
-    longest = max(cells, key=lambda source: source.count("\n"))
+    longest = max(sources(notebook, "code"), key=lambda source: source.count("\n"))
     assert longest.count("\n") < 22, longest
 
 
