@@ -9,10 +9,16 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from gan_style.adversarial import AdversarialModel
 from gan_style.averaging import averaged_copy, update_averages
 from gan_style.checkpoints import resumable
 from gan_style.checks import check_number, check_whole_number
-from gan_style.layers import ImagePool
+from gan_style.cyclegan_losses import (
+    discriminator_loss,
+    reconstruction_loss,
+    validity_loss,
+)
+from gan_style.image_pool import ImagePool
 from gan_style.translation import translate
 
 LOSSES = (
@@ -26,36 +32,6 @@ LOSSES = (
     "discriminator_a",
     "discriminator_b",
 )
-
-
-def validity_loss(answer):
-    """Mean (answer - 1)^2: how far a discriminator is from taking fakes for real.
-
-    >>> float(validity_loss(keras.ops.zeros((1, 16, 16, 1))))
-    1.0
-    """
-    return ops.mean(ops.square(ops.cast(answer, "float32") - 1.0))
-
-
-def reconstruction_loss(pictures, others):
-    """Mean |pictures - others|; the identity loss is the same measure.
-
-    >>> float(reconstruction_loss(keras.ops.ones((1, 2, 2, 3)), 0.5))
-    0.5
-    """
-    return ops.mean(
-        ops.abs(ops.cast(others, "float32") - ops.cast(pictures, "float32"))
-    )
-
-
-def discriminator_loss(real_answer, fake_answer):
-    """Half of [mean (real - 1)^2 + mean fake^2], the paper's slowed-down objective.
-
-    >>> float(discriminator_loss(keras.ops.ones((1, 2, 2, 1)), keras.ops.ones((1, 2))))
-    0.5
-    """
-    fooled = ops.mean(ops.square(ops.cast(fake_answer, "float32")))
-    return 0.5 * (validity_loss(real_answer) + fooled)
 
 
 def _split(both, first):
@@ -80,7 +56,7 @@ def _check_networks(**networks):
 
 
 @keras.saving.register_keras_serializable(package="gan_style")
-class CycleGAN(keras.Model):
+class CycleGAN(AdversarialModel):
     """Two generators and two discriminators, trained together with `fit`.
 
     One step is the paper's: the generators answer for validity, reconstruction and
@@ -233,79 +209,6 @@ class CycleGAN(keras.Model):
             + self.discriminator_b.trainable_variables
         )
 
-    def compile(self, generator_optimizer=None, discriminator_optimizer=None, **kwargs):
-        """Takes the two optimizers; Adam with rate 2e-4 and beta_1 0.5 by default.
-
-        Args:
-            generator_optimizer: drives both generators.
-            discriminator_optimizer: drives both discriminators; another object.
-            **kwargs: `jit_compile` (False by default), `run_eagerly`,
-                `steps_per_execution`.
-        """
-        shared = generator_optimizer is discriminator_optimizer
-        if shared and isinstance(generator_optimizer, keras.optimizers.Optimizer):
-            raise ValueError(
-                "CycleGAN.compile: generator_optimizer and discriminator_optimizer are "
-                "one object, but each keeps the moments of its own networks. Make two."
-            )
-        kwargs.setdefault("jit_compile", False)
-        self._check_replicas(**kwargs)
-        super().compile(optimizer=None, loss=None, metrics=None, **kwargs)
-        self.generator_optimizer = self._optimizer(generator_optimizer)
-        self.discriminator_optimizer = self._optimizer(discriminator_optimizer)
-        # Built now, so that loaded weights find their places.
-        self.generator_optimizer.build(self.generator_variables)
-        self.discriminator_optimizer.build(self.discriminator_variables)
-
-    def _check_replicas(self, jit_compile, steps_per_execution=1, **_):
-        # As tried with Keras 3.15 and TensorFlow 2.21, also on a model of one layer.
-        replicas = self.distribute_strategy.num_replicas_in_sync
-        if replicas > 1 and (jit_compile or steps_per_execution > 1):
-            raise ValueError(
-                f"CycleGAN.compile: jit_compile is {jit_compile} and "
-                f"steps_per_execution {steps_per_execution}, but {replicas} replicas "
-                "can train with jit_compile=False and steps_per_execution=1 only."
-            )
-
-    def _optimizer(self, optimizer):
-        if optimizer is None:
-            optimizer = keras.optimizers.Adam(2e-4, beta_1=0.5)
-        optimizer = keras.optimizers.get(optimizer)
-        scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-        if self._uses_float16() and not scaled:
-            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-        return optimizer
-
-    def _uses_float16(self):
-        return any(
-            layer.compute_dtype == "float16"
-            for network in (self.generator_ab, self.generator_ba)
-            for layer in network.layers
-        )
-
-    def get_compile_config(self):
-        if not self.compiled:
-            return None
-        config = super().get_compile_config()
-        kept = ("run_eagerly", "steps_per_execution", "jit_compile")
-        return {
-            **{key: config[key] for key in kept if key in config},
-            **{
-                name: keras.optimizers.serialize(getattr(self, name))
-                for name in ("generator_optimizer", "discriminator_optimizer")
-            },
-        }
-
-    def compile_from_config(self, config):
-        self.compile(
-            **{
-                key: keras.optimizers.deserialize(value)
-                if key.endswith("_optimizer")
-                else value
-                for key, value in config.items()
-            }
-        )
-
     def fit(self, x=None, y=None, *args, callbacks=None, **kwargs):
         """Trains, as `keras.Model.fit` does, on a dataset of pairs `(a, b)`.
 
@@ -387,7 +290,7 @@ class CycleGAN(keras.Model):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([v.value for v in variables])
             losses, (fake_a, fake_b) = self.generator_losses(a, b, training=True)
-            objective = self._scaled(losses["generators"], self.generator_optimizer)
+            objective = self.scaled_loss(losses["generators"], self.generator_optimizer)
         gradients = tape.gradient(objective, [v.value for v in variables])
         self.generator_optimizer.apply(gradients, variables)
         if self.average_decay is not None:
@@ -403,7 +306,7 @@ class CycleGAN(keras.Model):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([v.value for v in variables])
             answers = self.discriminator_losses(a, b, pooled_a, pooled_b, training=True)
-            objective = self._scaled(
+            objective = self.scaled_loss(
                 sum(answers.values()), self.discriminator_optimizer
             )
         gradients = tape.gradient(objective, [v.value for v in variables])
@@ -417,12 +320,6 @@ class CycleGAN(keras.Model):
         losses, (fake_a, fake_b) = self.generator_losses(a, b)
         losses.update(self.discriminator_losses(a, b, fake_a, fake_b))
         return self._running_means(losses)
-
-    @staticmethod
-    def _scaled(loss, optimizer):
-        # Keras sums gradients over replicas, the paper's losses are means.
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        return optimizer.scale_loss(loss / replicas)
 
     @staticmethod
     def _unpack(data):
