@@ -4,6 +4,7 @@ All of them work on channels-last pictures, `(batch, height, width, channels)`.
 """
 
 import numbers
+from functools import partial
 
 import keras
 from keras import layers, ops
@@ -139,18 +140,32 @@ class ReflectionPadding2D(layers.Layer):
 
 
 def _reflect(images, axis, before, after):
-    # Written with single rows and columns because their gradient is cheap everywhere;
     # TensorFlow's own mirror padding has a slow gradient on the CPU.
-    def line(start):
-        index = [slice(None)] * 4
-        index[axis] = slice(start, start + 1 or None)
-        return images[tuple(index)]
-
     if before == after == 0:
         return images
+    side = images.shape[axis]
+    if side is None:
+        parts, line = [images], partial(_line, images, axis)
+    else:
+        # Cut into parts once: the gradient of that is one concatenation, while each
+        # single slice would have a whole picture of zeros, all to be added up.
+        cuts = {*range(1, before + 2), *range(side - 1 - after, side)} - {0, side}
+        parts = ops.split(images, sorted(cuts), axis=axis)
+        beginnings = [0, *sorted(cuts)]
+        line = {
+            at - i * side: part
+            for at, part in zip(beginnings, parts, strict=True)
+            for i in (0, 1)
+        }.__getitem__
     first = [line(i) for i in range(before, 0, -1)]
     last = [line(-2 - i) for i in range(after)]
-    return ops.concatenate([*first, images, *last], axis=axis)
+    return ops.concatenate([*first, *parts, *last], axis=axis)
+
+
+def _line(images, axis, at):
+    index = [slice(None)] * 4
+    index[axis] = slice(at, at + 1 or None)
+    return images[tuple(index)]
 
 
 @keras.saving.register_keras_serializable(package="gan_style")

@@ -63,9 +63,8 @@ class ToPictureConv2D(layers.Conv2D):
         # One channel for every row of the kernel and every filter.
         parts = ops.conv(images, kernel, padding="valid", data_format="channels_last")
         total = 0.0
-        for row in range(height):
-            rows = slice(row, row - height + 1 or None)
-            part = parts[:, rows, :, row * filters : (row + 1) * filters]
+        for row, part in enumerate(ops.split(parts, height, axis=-1)):
+            part = part[:, row : row - height + 1 or None]
             # Added up in float32 under every policy, as within one convolution.
             total = total + ops.cast(part, "float32")
         if self.use_bias:
