@@ -5,6 +5,8 @@ Adversarial Networks" (2017): least-squares validity, L1 reconstruction and iden
 a pool of earlier fakes for the discriminators, Adam with beta_1 0.5.
 """
 
+from contextlib import contextmanager
+
 import keras
 import tensorflow as tf
 from keras import ops
@@ -38,6 +40,20 @@ def _split(both, first):
     # By the first part's own number: the last batches of two domains may differ.
     count = ops.shape(first)[0]
     return both[:count], both[count:]
+
+
+def _joined(*parts):
+    """The losses of both directions, in one order, with the sum of their sums."""
+    joined = {name: loss for part in parts for name, loss in part.items()}
+    joined["generators"] = sum(part["generators"] for part in parts)
+    return {name: joined[name] for name in LOSSES if name in joined}
+
+
+@contextmanager
+def _watching(variables):
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(variables)
+        yield tape
 
 
 def _check_networks(**networks):
@@ -229,32 +245,32 @@ class CycleGAN(AdversarialModel):
             self.generator_ba(b, training=training),
         )
 
-    def generator_losses(self, a, b, training=False):
-        """All that the generators answer for.
+    def cycle_losses(self, direction, pictures, of_target, training=False):
+        """What the generators answer for on one way there and back.
+
+        Args:
+            direction: "ab" or "ba".
+            pictures: the batch to translate.
+            of_target: a batch of the other domain, which is to stay as it is.
+            training: as in a Keras layer's call.
 
         Returns:
             The losses, a dict of scalars with the weighted sum as "generators", and the
-            two translated batches, `(fake_a, fake_b)`.
+            translated batch.
         """
-        fake_b, same_b = self._translate_and_keep(self.generator_ab, a, b, training)
-        fake_a, same_a = self._translate_and_keep(self.generator_ba, b, a, training)
+        start, end = direction
+        there = getattr(self, f"generator_{direction}")
+        back = getattr(self, f"generator_{end}{start}")
+        judge = getattr(self, f"discriminator_{end}")
+        fake, same = self._translate_and_keep(there, pictures, of_target, training)
         losses = {
-            "validity_ab": validity_loss(
-                self.discriminator_b(fake_b, training=training)
-            ),
-            "validity_ba": validity_loss(
-                self.discriminator_a(fake_a, training=training)
-            ),
-            "reconstruction_a": reconstruction_loss(
-                a, self.generator_ba(fake_b, training=training)
-            ),
-            "reconstruction_b": reconstruction_loss(
-                b, self.generator_ab(fake_a, training=training)
+            f"validity_{direction}": validity_loss(judge(fake, training=training)),
+            f"reconstruction_{start}": reconstruction_loss(
+                pictures, back(fake, training=training)
             ),
         }
         if self.identity_weight:
-            losses["identity_a"] = reconstruction_loss(a, same_a)
-            losses["identity_b"] = reconstruction_loss(b, same_b)
+            losses[f"identity_{end}"] = reconstruction_loss(of_target, same)
         weights = {
             "validity": self.validity_weight,
             "reconstruction": self.reconstruction_weight,
@@ -263,7 +279,7 @@ class CycleGAN(AdversarialModel):
         losses["generators"] = sum(
             weights[name.split("_")[0]] * loss for name, loss in losses.items()
         )
-        return losses, (fake_a, fake_b)
+        return losses, fake
 
     def _translate_and_keep(self, generator, pictures, of_target, training):
         if not self.identity_weight:
@@ -272,6 +288,17 @@ class CycleGAN(AdversarialModel):
             ops.concatenate([pictures, of_target], axis=0), training=training
         )
         return _split(both, pictures)
+
+    def generator_losses(self, a, b, training=False):
+        """All that the generators answer for.
+
+        Returns:
+            The losses, a dict of scalars with the weighted sum as "generators", and the
+            two translated batches, `(fake_a, fake_b)`.
+        """
+        of_ab, fake_b = self.cycle_losses("ab", a, b, training)
+        of_ba, fake_a = self.cycle_losses("ba", b, a, training)
+        return _joined(of_ab, of_ba), (fake_a, fake_b)
 
     def discriminator_losses(self, a, b, fake_a, fake_b, training=False):
         """Each discriminator's loss on real and translated pictures, a dict."""
@@ -286,13 +313,8 @@ class CycleGAN(AdversarialModel):
 
     def train_step(self, data):
         a, b = self._unpack(data)
-        variables = self.generator_variables
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([v.value for v in variables])
-            losses, (fake_a, fake_b) = self.generator_losses(a, b, training=True)
-            objective = self.scaled_loss(losses["generators"], self.generator_optimizer)
-        gradients = tape.gradient(objective, [v.value for v in variables])
-        self.generator_optimizer.apply(gradients, variables)
+        losses, (fake_a, fake_b), gradients = self._generator_gradients(a, b)
+        self.generator_optimizer.apply(gradients, self.generator_variables)
         if self.average_decay is not None:
             update_averages(
                 (self.averaged_ab, self.averaged_ba),
@@ -302,18 +324,41 @@ class CycleGAN(AdversarialModel):
             )
 
         pooled_a, pooled_b = self.pool_a(fake_a), self.pool_b(fake_b)
-        variables = self.discriminator_variables
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([v.value for v in variables])
+        variables = [v.value for v in self.discriminator_variables]
+        with _watching(variables) as tape:
             answers = self.discriminator_losses(a, b, pooled_a, pooled_b, training=True)
             objective = self.scaled_loss(
                 sum(answers.values()), self.discriminator_optimizer
             )
-        gradients = tape.gradient(objective, [v.value for v in variables])
-        self.discriminator_optimizer.apply(gradients, variables)
+        gradients = tape.gradient(objective, variables)
+        self.discriminator_optimizer.apply(gradients, self.discriminator_variables)
 
         self.steps_done.assign_add(1)
         return self._running_means({**losses, **answers})
+
+    def _generator_gradients(self, a, b):
+        variables = [v.value for v in self.generator_variables]
+
+        def differentiated(direction, pictures, of_target):
+            with _watching(variables) as tape:
+                losses, fake = self.cycle_losses(
+                    direction, pictures, of_target, training=True
+                )
+                objective = self.scaled_loss(
+                    losses["generators"], self.generator_optimizer
+                )
+            gradients = tape.gradient(
+                objective, variables, unconnected_gradients="zero"
+            )
+            return losses, fake, gradients
+
+        # One direction is differentiated before the other begins: gradients add up, and
+        # only the activations of one have to be kept at a time.
+        of_ab, fake_b, first = differentiated("ab", a, b)
+        with tf.control_dependencies(first):
+            of_ba, fake_a, second = differentiated("ba", b, a)
+        gradients = [x + y for x, y in zip(first, second, strict=True)]
+        return _joined(of_ab, of_ba), (fake_a, fake_b), gradients
 
     def test_step(self, data):
         a, b = self._unpack(data)

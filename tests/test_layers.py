@@ -46,37 +46,42 @@ def round_trip(layer, tmp_path, shape):
 class TestInstanceNormalization:
     @pytest.mark.parametrize("batch", [1, 2, 3])
     @pytest.mark.parametrize("size", [(8, 8), (5, 7), (1, 3)])
-    def test_equals_the_reference(self, batch, size):
+    @pytest.mark.parametrize("training", [False, True])
+    def test_equals_the_reference(self, batch, size, training):
         x = normal(batch, *size, 4) * [1, 10, 0.1, 100] + [0, 5, 1, -1000]
         x = x.astype("float32")
-        got = InstanceNormalization()(x)
+        got = InstanceNormalization()(x, training=training)
         np.testing.assert_allclose(got, instance_norm(x), atol=2e-3)
         np.testing.assert_allclose(got[..., :3], instance_norm(x[..., :3]), atol=1e-4)
 
-    def test_takes_unknown_sizes(self):
+    @pytest.mark.parametrize("training", [False, True])
+    def test_takes_unknown_sizes(self, training):
         inputs = keras.Input((None, None, 2))
         model = keras.Model(inputs, InstanceNormalization()(inputs))
         assert model.output_shape == (None, None, None, 2)
         for size in ((4, 6), (9, 3)):
             x = normal(2, *size, 2)
-            np.testing.assert_allclose(model(x), instance_norm(x), atol=1e-5)
+            got = model(x, training=training)
+            np.testing.assert_allclose(got, instance_norm(x), atol=1e-5)
             got = model.predict(x, verbose=0)
             np.testing.assert_allclose(got, instance_norm(x), atol=1e-5)
 
-    def test_a_large_mean_does_not_swallow_a_small_deviation(self):
+    @pytest.mark.parametrize("training", [False, True])
+    def test_a_large_mean_does_not_swallow_a_small_deviation(self, training):
         x = (1000 + 0.1 * normal(1, 32, 32, 1)).astype("float32")
-        got = np.asarray(InstanceNormalization()(x))
+        got = np.asarray(InstanceNormalization()(x, training=training))
         np.testing.assert_allclose(got, instance_norm(x), atol=5e-3)
 
     @pytest.mark.parametrize("name", ["mixed_bfloat16", "mixed_float16"])
-    def test_statistics_are_float32_under_mixed_precision(self, policy, name):
+    @pytest.mark.parametrize("training", [False, True])
+    def test_statistics_are_float32_under_mixed_precision(self, policy, name, training):
         policy(name)
         layer = InstanceNormalization()
         half = layer.compute_dtype
         # 300 and its square's sum overflow float16; the sum of 4096 ones stops at 256
         # in bfloat16. The reference sees the same rounded pictures.
         x = tf.cast(300 + 20 * normal(2, 64, 64, 2), half)
-        got = layer(x)
+        got = layer(x, training=training)
         assert got.dtype == half
         want = instance_norm(tf.cast(x, "float64"))
         rounding = 2.0**-8 if half == "bfloat16" else 2.0**-11
@@ -90,11 +95,12 @@ class TestInstanceNormalization:
         assert got.dtype == "float64"
         np.testing.assert_allclose(got, instance_norm(x), atol=1e-8)
 
-    def test_a_constant_picture_gives_zeros_and_a_finite_gradient(self):
+    @pytest.mark.parametrize("training", [False, True])
+    def test_a_constant_picture_gives_zeros_and_a_finite_gradient(self, training):
         x = tf.fill((1, 4, 4, 1), 7.0)
         with tf.GradientTape() as tape:
             tape.watch(x)
-            y = InstanceNormalization()(x)
+            y = InstanceNormalization()(x, training=training)
             loss = tf.reduce_sum(y * normal(1, 4, 4, 1))
         assert not np.any(y)
         assert np.all(np.isfinite(tape.gradient(loss, x)))
@@ -112,6 +118,23 @@ class TestInstanceNormalization:
             (instance_norm(x + step) - instance_norm(x - step)) * weights
         )
         assert slope == pytest.approx(difference / 2, rel=1e-5)
+
+    @pytest.mark.parametrize("jit_compile", [False, True])
+    def test_gradient_in_training_equals_that_of_the_formula(self, jit_compile):
+        weights = normal(3, 8, 5, 4, seed=1)
+
+        @tf.function(jit_compile=jit_compile)
+        def gradient(x, training):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                layer = InstanceNormalization(dtype=x.dtype.name)
+                y = layer(x, training=training)
+                loss = tf.reduce_sum(y * tf.cast(weights, x.dtype))
+            return tape.gradient(loss, x)
+
+        x = tf.constant(3 + 2 * normal(3, 8, 5, 4))
+        want = gradient(tf.cast(x, "float64"), training=False)
+        np.testing.assert_allclose(gradient(x, training=True), want, atol=2e-6)
 
     def test_has_no_weights(self):
         layer = InstanceNormalization()
