@@ -195,8 +195,7 @@ class LossCurves(keras.callbacks.Callback):
         if not self.history and epoch and self.folder is not None:
             self._read_before(epoch)
         row = {"epoch": epoch + 1, **{k: float(v) for k, v in (logs or {}).items()}}
-        for name, value in row.items():
-            self.history.setdefault(name, []).append(value)
+        self._append(row)
         self._write()
         if (epoch + 1) % self.every == 0:
             self._draw()
@@ -204,6 +203,10 @@ class LossCurves(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         if self.history and self.history["epoch"][-1] % self.every:
             self._draw()
+
+    def _append(self, row):
+        for name, value in row.items():
+            self.history.setdefault(name, []).append(value)
 
     def _draw(self):
         figure = plotting.loss_curves(self.history, self.names)
@@ -215,12 +218,17 @@ class LossCurves(keras.callbacks.Callback):
         path = self.folder / "losses.csv"
         if not path.exists():
             return
-        with open(path, newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if int(row["epoch"]) <= epoch]
-        for row in rows:
-            for name, value in row.items():
-                number = int(value) if name == "epoch" else float(value)
-                self.history.setdefault(name, []).append(number)
+        try:
+            with open(path, newline="", encoding="utf-8") as file:
+                for row in csv.DictReader(file):
+                    numbers = {name: float(value) for name, value in row.items()}
+                    if numbers["epoch"] <= epoch:
+                        self._append({**numbers, "epoch": int(numbers["epoch"])})
+        except (KeyError, TypeError, ValueError, OverflowError, csv.Error) as error:
+            raise ValueError(
+                f"LossCurves: {path} does not hold losses as LossCurves writes them "
+                f"({error}). Move it away, or give another folder."
+            ) from error
 
     def _write(self):
         if self.folder is None:

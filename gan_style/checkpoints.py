@@ -17,17 +17,51 @@ on from, even in the middle of an epoch:
 import contextlib
 import json
 import os
+import struct
 import warnings
 import zipfile
+import zlib
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from gan_style.archives import check_stored
 from gan_style.checks import check_whole_number
 
+# What Keras and h5py raise at files that do not fit.
+_BROKEN = (
+    *(OSError, ValueError, TypeError, KeyError, IndexError, AttributeError),
+    *(RuntimeError, EOFError, MemoryError, OverflowError),
+    *(zipfile.BadZipFile, zlib.error, struct.error, tf.errors.OpError),
+)
 _BEGINNING = "gan_style_training.json"  # within the file, where Keras does not look
+
+
+def load_state(owner, model, path):
+    """Gives a model the weights of a file, and names the file where that fails.
+
+    It runs no code of the file and builds nothing that the file describes.
+
+    Args:
+        owner: who asks, for the error.
+        model: a `keras.Model`.
+        path: a `.keras` file.
+
+    Raises:
+        ValueError: for a file that is damaged, or of another model.
+    """
+    try:
+        check_stored(path)
+        model.load_weights(path)
+    except _BROKEN as error:
+        raise ValueError(
+            f"{owner}: {path} is damaged, or is the state of another model "
+            f"({type(error).__name__}: {str(error)[:300]}). Take it away or give "
+            "another path, and build the model anew, for some weights may be the "
+            "file's."
+        ) from error
 
 
 class SaveAndResume(keras.callbacks.Callback):
@@ -73,11 +107,27 @@ class SaveAndResume(keras.callbacks.Callback):
         """
         self._first_step = int(model.steps_done.numpy())
         if self.path.exists():
-            with zipfile.ZipFile(self.path) as file:
-                self._first_step = json.loads(file.read(_BEGINNING))["first_step"]
-            model.load_weights(self.path)
+            load_state("SaveAndResume", model, self.path)
+            self._first_step = self._read_beginning(int(model.steps_done.numpy()))
         self._saved_step = int(model.steps_done.numpy())
         return self._first_step
+
+    def _read_beginning(self, steps_done):
+        try:
+            with zipfile.ZipFile(self.path) as file:
+                first_step = json.loads(file.read(_BEGINNING))["first_step"]
+        except (zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"SaveAndResume: {self.path} was not saved by SaveAndResume, or was "
+                f"changed ({error}). Give another path, or load it as a model."
+            ) from error
+        if not isinstance(first_step, int) or not 0 <= first_step <= steps_done:
+            raise ValueError(
+                f"SaveAndResume: {self.path} says that the training began at step "
+                f"{first_step!r} and is at {steps_done}, so it was changed. Give "
+                "another path."
+            )
+        return first_step
 
     def on_train_begin(self, logs=None):
         if self._saved_step is None:

@@ -262,7 +262,7 @@ def _named(source):
 def _layout(folder):
     try:
         inside = sorted(os.listdir(folder))
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise NoPictures(
             f"load: source is {str(folder)!r}, which is no folder that can be read "
             f"({error}). Check the path."

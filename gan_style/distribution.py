@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from gan_style.checkpoints import load_state
 from gan_style.checks import check_whole_number
 
 
@@ -151,7 +152,7 @@ class _States:
                 f"{self.folder}, but another one's last is that of step {step}: they "
                 "are of different trainings. Choose a new folder, on every worker."
             )
-        model.load_weights(self._path(step))
+        load_state("train", model, self._path(step))
 
     def save(self, model, step):
         if not all(np.isfinite(w.numpy()).all() for w in model.trainable_weights):

@@ -3,18 +3,18 @@
 import contextlib
 import hashlib
 import os
-import shutil
-import stat
+import queue
 import threading
 import time
 import urllib.error
 import urllib.request
-import zipfile
 from collections import namedtuple
 from http.client import HTTPException
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from tqdm import tqdm
+
+from gan_style.archives import BadArchive, unpack
 
 Dataset = namedtuple("Dataset", "size sha256 names")
 
@@ -42,8 +42,6 @@ _CHUNK = 1 << 18
 _ATTEMPTS = 5  # in a row without a byte of progress
 _PATIENCE = 60  # seconds, in which at least
 _LEAST_RATE = 1000  # bytes have to come in each
-_MOST_FILES = 200_000
-_MOST_BYTES = 16 << 30
 
 
 class DownloadFailed(ValueError):
@@ -94,7 +92,7 @@ def fetch_dataset(name, site=None, cache=None):
                 )
                 unpack(archive, folder, inside=name)
                 archive.unlink()
-    except (DownloadFailed, OSError) as error:
+    except (DownloadFailed, BadArchive, OSError) as error:
         raise DownloadFailed(
             f"{name}: {str(error).rstrip('.')}. Without it: load('samples/fruit') "
             "needs no download; a folder of your own can be given; or put "
@@ -132,7 +130,7 @@ def download(url, path, size, sha256, connect_seconds=8, read_seconds=20):
                     url, partial, have, size, (connect_seconds, read_seconds), bar
                 )
                 error = None
-            except (OSError, HTTPException) as failure:
+            except OSError as failure:
                 error = failure
             failures = 0 if _size(partial) > have else failures + 1
             if failures and error is None:
@@ -169,37 +167,94 @@ def _fetch_more(url, partial, have, size, seconds, bar):
     request = urllib.request.Request(url, headers={"User-Agent": "gan_style"})
     if have:
         request.add_header("Range", f"bytes={have}-")
-    with open_url(request, *seconds) as answer:
-        resumed = answer.status == 206 and (
-            answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+    answer = open_url(request, *seconds)
+    resumed = answer.status == 206 and (
+        answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+    )
+    if have and not resumed:
+        have = 0  # a server that knows no ranges sends all of it
+        bar.reset(size)
+    announced = answer.headers.get("Content-Length", "")
+    if announced.isdecimal() and int(announced) != size - have:
+        answer.close()
+        raise DownloadFailed(
+            f"{url} has {int(announced) + have} bytes, but {size} were expected. "
+            "It is another file than the one that this version knows."
         )
-        if have and not resumed:
-            have = 0  # a server that knows no ranges sends all of it
-            bar.reset(size)
-        announced = answer.headers.get("Content-Length")
-        if announced is not None and int(announced) != size - have:
-            raise DownloadFailed(
-                f"{url} has {int(announced) + have} bytes, but {size} were expected. "
-                "It is another file than the one that this version knows."
-            )
-        with open(partial, "ab" if have else "wb") as file:
-            since, before = time.monotonic(), have
-            # What has come, not a whole chunk: that can take as long as a server likes.
-            while have < size and (chunk := answer.read1(min(_CHUNK, size - have))):
-                file.write(chunk)
-                have += len(chunk)
-                bar.update(len(chunk))
-                passed = time.monotonic() - since
-                if passed > _PATIENCE:
-                    if have - before < _LEAST_RATE * passed:
-                        raise DownloadFailed(
-                            f"{url} sent {have - before} bytes in {passed:.0f} "
-                            "seconds, which is too slow to wait for. What came is "
-                            "kept; the next call goes on from there."
-                        )
-                    since, before = time.monotonic(), have
-            if answer.read(1):
-                raise DownloadFailed(f"{url} has more than {size} bytes.")
+    with open(partial, "ab" if have else "wb") as file:
+        for chunk in received(answer, url, size - have):
+            file.write(chunk)
+            bar.update(len(chunk))
+
+
+def received(answer, url, most):
+    """Yields what an answer of `open_url` brings, as it comes, and closes it.
+
+    Args:
+        answer: what `open_url` returned.
+        url: its address, for errors.
+        most: the bytes that are expected at most.
+
+    Raises:
+        DownloadFailed: for more bytes, or too few in a minute.
+        OSError: where the connection breaks.
+    """
+    chunks, given_up = queue.Queue(2), threading.Event()
+
+    def read():
+        with answer:
+            try:
+                # What has come, not a whole chunk: that can take long.
+                while not given_up.is_set() and (chunk := answer.read1(_CHUNK)):
+                    chunks.put(chunk)
+                chunks.put(b"")
+            except (OSError, HTTPException, ValueError) as error:
+                chunks.put(error)
+
+    # Beside us, because a server can keep a single read waiting for days: with what
+    # HTTP puts around the content, a byte at a time.
+    threading.Thread(target=read, daemon=True).start()
+    try:
+        yield from _in_time(chunks, url, most)
+    finally:
+        given_up.set()
+        with contextlib.suppress(queue.Empty):
+            while True:
+                chunks.get_nowait()
+
+
+def _in_time(chunks, url, most):
+    came, before, since = 0, 0, time.monotonic()
+    while True:
+        try:
+            chunk = chunks.get(timeout=max(0.0, since + _PATIENCE - time.monotonic()))
+        except queue.Empty:
+            chunk = None
+        if isinstance(chunk, Exception):
+            raise _as_os_error(chunk)
+        if chunk == b"":
+            return
+        came += len(chunk or b"")
+        if came > most:
+            raise DownloadFailed(f"{url} has more than the {most} bytes expected.")
+        if chunk:
+            yield chunk
+        passed = time.monotonic() - since
+        if passed >= _PATIENCE:
+            if came - before < _LEAST_RATE * passed:
+                raise DownloadFailed(
+                    f"{url} sent {came - before} bytes in {passed:.0f} seconds, which "
+                    "is too slow to wait for. Try again later, or from elsewhere."
+                )
+            before, since = came, time.monotonic()
+
+
+def _as_os_error(error):
+    if isinstance(error, OSError):
+        return error
+    failure = OSError(f"no answer that makes sense ({error!r})")
+    failure.__cause__ = error
+    return failure
 
 
 def _check(file, origin, size, sha256, remedy):
@@ -231,8 +286,9 @@ def open_url(request, connect_seconds=8, read_seconds=20):
     def attempt():
         try:
             result["answer"] = urllib.request.urlopen(request, timeout=read_seconds)
-        except (OSError, HTTPException) as error:
-            result["error"] = error
+        # A redirection can lead to an address that is none.
+        except (OSError, HTTPException, ValueError, OverflowError) as error:
+            result["error"] = _as_os_error(error)
 
     # A name server that never answers is not covered by urllib's timeout, so the
     # attempt runs beside us and is left behind when its time is up.
@@ -244,75 +300,6 @@ def open_url(request, connect_seconds=8, read_seconds=20):
     if "error" in result:
         raise result["error"]
     return result["answer"]
-
-
-def unpack(archive, folder, inside="", most_files=_MOST_FILES, most_bytes=_MOST_BYTES):
-    """Unpacks a zip archive whole or not at all, and never outside its folder.
-
-    Args:
-        archive: a path.
-        folder: what will be there; it does not exist yet.
-        inside: the folder of the archive that is wanted.
-        most_files, most_bytes: larger archives are refused.
-
-    Raises:
-        DownloadFailed: for a member with an absolute path, a `..`, or a link; for too
-            many or too large members; for a damaged archive.
-    """
-    folder = Path(folder)
-    partial = folder.with_name(f".{folder.name}.unpacking")
-    shutil.rmtree(partial, ignore_errors=True)  # what a killed process left
-    partial.mkdir()
-    try:
-        with zipfile.ZipFile(archive) as content:
-            members = content.infolist()
-            if len(members) > most_files:
-                raise DownloadFailed(
-                    f"{archive}: has {len(members)} members, at most {most_files} fit."
-                )
-            for member in members:
-                _check_member(archive, member)
-            left = most_bytes
-            for member in tqdm(members, desc=f"unpacking {folder.name}"):
-                left -= _unpack_member(content, member, partial, left)
-        wanted = partial / inside
-        if not wanted.is_dir():
-            raise DownloadFailed(f"{archive}: holds no folder {inside!r}.")
-        os.replace(wanted, folder)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
-        raise DownloadFailed(
-            f"{archive}: is no whole zip archive ({error})."
-        ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _check_member(archive, member):
-    name = member.orig_filename
-    path = PurePosixPath(name)
-    link = stat.S_ISLNK(member.external_attr >> 16)
-    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or link:
-        kind = "is a link" if link else "points outside"
-        raise DownloadFailed(
-            f"{archive}: its member {name!r} {kind}; nothing was unpacked."
-        )
-
-
-def _unpack_member(content, member, folder, left):
-    target = folder / PurePosixPath(member.filename)
-    if member.is_dir():
-        target.mkdir(parents=True, exist_ok=True)
-        return 0
-    target.parent.mkdir(parents=True, exist_ok=True)
-    written = 0
-    # What it really holds, whatever its header says.
-    with content.open(member) as source, open(target, "xb") as file:
-        while chunk := source.read(_CHUNK):
-            written += len(chunk)
-            if written > left:
-                raise DownloadFailed("The archive unpacks to more than is allowed.")
-            file.write(chunk)
-    return written
 
 
 @contextlib.contextmanager

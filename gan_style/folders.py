@@ -3,12 +3,13 @@
 import hashlib
 import json
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
 from tqdm.auto import tqdm
 
+from gan_style.any_size import any_size
 from gan_style.pictures import SUFFIXES, UnreadablePicture, read_picture, save_picture
 from gan_style.translation import translate
 
@@ -89,6 +90,7 @@ def translate_folder(
             f"translate_folder: kind is {kind!r}, but it has to be 'jpeg', 'png' or "
             "None, which keeps JPEG files JPEG and makes the others PNG."
         )
+    any_size(generator)  # which refuses what is no such model
     originals = _originals(source, target)
     outputs = _outputs(originals, kind)
     record = _Record(target)
@@ -118,7 +120,9 @@ def translate_folder(
             result.done.append(target / output)
     if result.unreadable:
         print(f"{len(result.unreadable)} of {len(originals)} files could not be read:")
-        print(*(f"  {reason}" for reason in result.reasons), sep="\n")
+        for reason in result.reasons:
+            # Names may hold bytes that are no text.
+            print(" ", reason.encode("utf-8", "backslashreplace").decode())
     return result
 
 
@@ -128,6 +132,11 @@ def _originals(source, target):
         raise ValueError(
             f"translate_folder: source is {str(source)!r}, which is no folder. Check "
             "the path; for single pictures there is gan_style.translation.translate."
+        )
+    if target.exists() and not target.is_dir():
+        raise ValueError(
+            f"translate_folder: target is {str(target)!r}, which is a file, but it has "
+            "to be a folder. Choose another one."
         )
     inside = target.resolve()
     if inside == source.resolve() or (target.exists() and target.samefile(source)):
@@ -214,6 +223,13 @@ def _fingerprint(generator, tile_size, overlap):
     return digest.hexdigest()[:16]
 
 
+def _is_below(output):
+    path = PurePosixPath(output)
+    inside = path.parts and not path.is_absolute() and ".." not in path.parts
+    # As Windows would have it.
+    return inside and "\\" not in output and ":" not in output
+
+
 class _Record:
     """What of the target is done and by what, in lines of JSON that are only added.
 
@@ -226,12 +242,15 @@ class _Record:
         self.path = target / RECORD
         self.entries = {}
         if self.path.exists():
-            for line in self.path.read_text("utf-8").splitlines():
+            for line in self.path.read_text("utf-8", "replace").splitlines():
                 try:
                     output, *entry = json.loads(line)
-                except ValueError:  # the last line of a run that was killed
+                    ours = _is_below(output)
+                # The last line of a run that was killed, or nothing that we wrote.
+                except (ValueError, TypeError, RecursionError):
                     continue
-                self.entries[output] = entry
+                if ours:
+                    self.entries[output] = entry
 
     def __enter__(self):
         self.target.mkdir(parents=True, exist_ok=True)

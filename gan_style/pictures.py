@@ -117,12 +117,16 @@ def _open(source):
             f"read_picture: source is {type(source).__name__}, but it has to be a "
             "path, the bytes of a file, or a PIL image."
         )
+    # Opening a pipe would wait for ever.
+    if os.path.exists(source) and not os.path.isfile(source):
+        raise OSError("is no file")
     return Image.open(source)
 
 
 def _explain(name, source, error):
     if isinstance(source, (str, os.PathLike)) and not os.path.isfile(source):
-        kind = "is a folder" if os.path.isdir(source) else "does not exist"
+        kind = "is no file" if os.path.exists(source) else "does not exist"
+        kind = "is a folder" if os.path.isdir(source) else kind
         return f"{name}: {kind}, but a picture file was expected. Check the path."
     if isinstance(error, Image.DecompressionBombError):
         return f"{name}: is too large ({error}). Make it smaller, or leave it out."
@@ -250,8 +254,11 @@ def list_pictures(folder):
                     names.append(entry.name)
                 elif len(others) < 1000:
                     others.append(entry.name + "/" * entry.is_dir())
-    except (FileNotFoundError, NotADirectoryError) as error:
-        state = "is no folder" if os.path.exists(folder) else "does not exist"
+    # ValueError: a name with a zero byte.
+    except (OSError, ValueError) as error:
+        state = "does not exist"
+        if os.path.exists(folder):
+            state = f"is no folder that can be read ({error})"
         raise NoPictures(
             f"{folder}: {state}, but a folder of pictures was expected. "
             f"{_beside(folder)}"

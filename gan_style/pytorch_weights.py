@@ -8,9 +8,12 @@ Reads state dicts of `ResnetGenerator` of the repository pytorch-CycleGAN-and-pi
 import os
 import pickle
 import re
+import struct
+import zipfile
 
 import numpy as np
 
+from gan_style.archives import check_stored
 from gan_style.models import resnet_generator
 
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
@@ -63,16 +66,17 @@ def load_pytorch_generator(path_or_state_dict):
         raise _wrong_shape(
             source, "model.1.weight", arrays, "(filters, channels, 7, 7)"
         )
+    # Before the network is built: its size is up to the file.
+    for name, shape in _shapes(filters, channels, blocks).items():
+        _check_shape(source, f"{places[name]}.weight", arrays, shape)
+    _check_shape(source, f"{places['to_picture']}.bias", arrays, (channels,))
     model = resnet_generator((None, None, channels), filters, blocks, layout="pytorch")
     for name, key in places.items():
         layer = model.get_layer(name)
-        kernel = layer.kernel.shape
-        _check_shape(source, f"{key}.weight", arrays, [kernel[i] for i in (3, 2, 0, 1)])
         # So for both kinds of convolution: the transposed one has the inner and the
         # outer channels swapped in PyTorch as well as in Keras.
         weights = [arrays[f"{key}.weight"].transpose(2, 3, 1, 0)]
         if layer.use_bias:
-            _check_shape(source, f"{key}.bias", arrays, kernel[-1:])
             weights.append(arrays[f"{key}.bias"])
         layer.set_weights(weights)
     return model
@@ -92,8 +96,14 @@ def _read(path):
             "for example with: pip install torch"
         ) from error
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        if zipfile.is_zipfile(path):
+            check_stored(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (
+        *(pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError),
+        *(IndexError, TypeError, AttributeError, AssertionError, OverflowError),
+        *(OSError, MemoryError, ImportError, struct.error),
+    ) as error:
         # PyTorch's own message recommends to trust the file; that is not for us to say.
         raise ValueError(
             f"load_pytorch_generator: {os.fspath(path)!r} is damaged, is no file of "
@@ -101,6 +111,23 @@ def _read(path):
             "because they could be code that runs when they are loaded. Save the "
             "weights alone: torch.save(network.state_dict(), path)."
         ) from error
+    _check_claims(path, state)
+    return state
+
+
+def _check_claims(path, state):
+    """Raises where a few numbers of the file claim to be many, by being repeated."""
+    claimed = sum(
+        value.numel() * value.element_size()
+        for value in (state.values() if hasattr(state, "values") else ())
+        if hasattr(value, "element_size")
+    )
+    if claimed > os.path.getsize(path):
+        raise ValueError(
+            f"load_pytorch_generator: the weights of {os.fspath(path)!r} claim "
+            f"{claimed} bytes, but the file has {os.path.getsize(path)}. Save them "
+            "with torch.save(network.state_dict(), path)."
+        )
 
 
 def _arrays(state, source):
@@ -121,9 +148,15 @@ def _arrays(state, source):
         # nn.DataParallel puts its own name in front.
         name = str(name).removeprefix("module.")
         if name.rpartition(".")[2] not in _STATISTICS:
-            if hasattr(value, "detach"):
-                value = value.detach().cpu().float().numpy()
-            arrays[name] = np.asarray(value, "float32")
+            try:
+                if hasattr(value, "detach"):
+                    value = value.detach().cpu().float().numpy()
+                arrays[name] = np.asarray(value, "float32")
+            except (TypeError, ValueError, RuntimeError) as error:
+                raise ValueError(
+                    f"load_pytorch_generator: {name!r} of {source} is no plain tensor "
+                    f"of numbers ({error})."
+                ) from error
     return arrays
 
 
@@ -146,6 +179,25 @@ def _places(arrays):
     places["up_1_conv"] = f"model.{13 + blocks}"
     places["to_picture"] = f"model.{17 + blocks}"
     return places, blocks
+
+
+def _shapes(filters, channels, blocks):
+    """Layer name -> the shape of its weight in PyTorch."""
+    inner = (4 * filters, 4 * filters, 3, 3)
+    return {
+        "stem_conv": (filters, channels, 7, 7),
+        "down_1_conv": (2 * filters, filters, 3, 3),
+        "down_2_conv": (4 * filters, 2 * filters, 3, 3),
+        **{
+            f"block_{block}_conv_{conv}": inner
+            for block in range(1, blocks + 1)
+            for conv in (1, 2)
+        },
+        # Transposed convolutions: the inner channels first.
+        "up_2_conv": (4 * filters, 2 * filters, 3, 3),
+        "up_1_conv": (2 * filters, filters, 3, 3),
+        "to_picture": (channels, filters, 7, 7),
+    }
 
 
 def _check(arrays, places, source):

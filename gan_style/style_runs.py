@@ -4,13 +4,16 @@ import hashlib
 import inspect
 import math
 import os
+import struct
 import time
+import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from tqdm.auto import tqdm
 
+from gan_style.archives import check_stored
 from gan_style.style_inputs import resize, whole
 from gan_style.style_objective import TERMS
 from gan_style.style_optimizers import LBFGS, Adam
@@ -86,17 +89,47 @@ def load_run(path):
         ValueError: if the file is not such a file.
     """
     try:
+        check_stored(path)
         with np.load(path, allow_pickle=False) as file:
             run = dict(file)
-    except (ValueError, OSError, EOFError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
+    except (
+        *(ValueError, OSError, EOFError, KeyError, RuntimeError, MemoryError),
+        *(OverflowError, TypeError, struct.error, zipfile.BadZipFile),
+    ) as error:
         raise ValueError(
             f"checkpoint: {path} is not a saved run ({error}); give another path."
         ) from error
-    if "fingerprint" not in run:
-        raise ValueError(f"checkpoint: {path} is not a saved run; give another path.")
+    if wrong := _wrong_with(run):
+        raise ValueError(
+            f"checkpoint: {path} is not a saved run ({wrong}); give another path."
+        )
     return run
+
+
+def _wrong_with(run):
+    """Says what a saved run lacks of what every run has, or nothing."""
+    lengths = set()
+    for name, kind, dimensions in (
+        ("fingerprint", "U", 0),
+        ("scale", "i", 0),
+        ("optimizer_steps", "i", 0),
+        ("optimizer_image", "f", 4),
+        *((f"history_{name}", "if", 1) for name in new_history()),
+    ):
+        value = run.get(name)
+        if value is None or value.dtype.kind not in kind or value.ndim != dimensions:
+            return f"no {name}" if value is None else f"another kind of {name}"
+        if dimensions == 1:
+            lengths.add(len(value))
+    shape = run["optimizer_image"].shape
+    if shape[0] != 1 or shape[-1] != 3 or 0 in shape:
+        return f"a picture of shape {shape}"
+    if len(lengths) > 1 or run["scale"] < 0 or run["optimizer_steps"] < 0:
+        return "steps that do not add up"
+    for name, value in run.items():
+        if name.startswith("optimizer_") and not np.isfinite(value).all():
+            return f"numbers in {name} that are not finite"
+    return ""
 
 
 class Run:
@@ -147,6 +180,11 @@ class Run:
                 )
         elif branch_from is not None:
             branch = load_run(branch_from)
+        if saved and saved["scale"] >= len(self.scales):
+            raise ValueError(
+                f"checkpoint: {checkpoint} stands at scale {saved['scale']} of "
+                f"{len(self.scales)}, so it was changed; give another path."
+            )
         first = self._first_scale(saved, branch)
         transfer.history = _saved_history(saved)
         transfer.stop_training = False
@@ -155,7 +193,7 @@ class Run:
             callback.on_train_begin()
         with self._bar(progress, first, saved) as bar:
             for index in range(first, len(self.scales)):
-                optimizer = self._enter(index, initial, saved, branch)
+                optimizer = self._enter(index, initial, saved, branch, checkpoint)
                 saved = branch = None
                 for callback in callbacks:
                     callback.on_epoch_begin(index)
@@ -179,7 +217,7 @@ class Run:
             return larger[0] if larger else len(self.scales) - 1
         return 0
 
-    def _enter(self, index, initial, saved, branch):
+    def _enter(self, index, initial, saved, branch, checkpoint):
         """Builds the optimizer of a scale, from the last scale's or a saved one."""
         transfer, size = self.transfer, self.scales[index]
         objective, previous = transfer.objective(size), transfer.optimizer
@@ -196,6 +234,7 @@ class Run:
             image, lambda x: objective(x, transfer.tile_size), **self.settings
         )
         if saved:
+            _check_state(checkpoint, saved, optimizer)
             optimizer.load_state(
                 {
                     key.removeprefix("optimizer_"): value
@@ -283,6 +322,26 @@ class Run:
         )
         digest.update(repr(options).encode())
         return digest.hexdigest()
+
+
+def _check_state(checkpoint, saved, optimizer):
+    """Raises unless the saved state has the form of the optimizer's own."""
+    for name, own in optimizer.state().items():
+        value = saved.get(f"optimizer_{name}", np.empty(0, bool))
+        # The loss has no terms before its first evaluation.
+        same = value.shape == own.shape or (name == "terms" and value.ndim == 1)
+        if not same or value.dtype != own.dtype:
+            raise ValueError(
+                f"checkpoint: optimizer_{name} of {checkpoint} is {value.dtype} "
+                f"{value.shape}, expected {own.dtype} {own.shape}: the file was "
+                "changed; give another path."
+            )
+    newest = saved.get("optimizer_newest", 0)
+    if not 0 <= newest < getattr(optimizer, "memory", 1):
+        raise ValueError(
+            f"checkpoint: optimizer_newest of {checkpoint} is {newest}: the file was "
+            "changed; give another path."
+        )
 
 
 def _saved_history(saved):

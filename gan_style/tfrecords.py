@@ -56,12 +56,12 @@ class RecordPictures:
         """Reads one picture, for `side` pixels of it where that is given."""
         offset, length = self._records[index]
         shard, _ = self._place(index)
-        with open(self.folder / self.shards[shard], "rb") as file:
-            file.seek(offset)
-            record = file.read(length)
         try:
+            with open(self.folder / self.shards[shard], "rb") as file:
+                file.seek(offset)
+                record = file.read(length)
             return read_picture(_image_bytes(record), at_least=side and 2 * side)
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             raise UnreadablePicture(f"{self.name(index)}: {error}") from error
 
     def _place(self, index):
@@ -70,13 +70,24 @@ class RecordPictures:
 
 
 def shards_of(folder):
-    """The names of a folder's TFRecord shards, sorted."""
-    with os.scandir(folder) as entries:
-        return sorted(
-            entry.name
-            for entry in entries
-            if entry.name.endswith(SUFFIXES) and not entry.name.startswith(".")
-        )
+    """The names of a folder's TFRecord shards, sorted.
+
+    Raises:
+        NoPictures: if there is no such folder.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(
+                entry.name
+                for entry in entries
+                if entry.name.endswith(SUFFIXES)
+                and not entry.name.startswith(".")
+                and entry.is_file()
+            )
+    except (OSError, ValueError) as error:
+        raise NoPictures(
+            f"{folder}: is no folder that can be read ({error}). Check the path."
+        ) from error
 
 
 def _index(path):

@@ -13,7 +13,7 @@ import h5py
 import keras
 from keras import layers as keras_layers
 
-from gan_style.downloads import open_url
+from gan_style.downloads import DownloadFailed, open_url, received
 
 # Convolutions in each block (Simonyan and Zisserman, 2014, configurations D and E).
 _CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
@@ -32,6 +32,7 @@ _IMAGENET = {  # file name: MD5 as published with keras.applications
     ),
 }
 _SITE = "https://storage.googleapis.com/tensorflow/keras-applications"
+_MOST_BYTES = 200 << 20  # the larger of the two has 80 million
 _HED_SHA256 = "4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8e8f"
 
 
@@ -295,7 +296,7 @@ def _imagenet_arrays(backbone):
         url = f"{_SITE}/{backbone}/{file}"
         try:
             download(url, path, md5)
-        except OSError as error:
+        except (OSError, DownloadFailed) as error:
             raise WeightsUnavailable(
                 f"weights='imagenet': {url} could not be fetched ({error}); use "
                 f"weights='hed', which needs no internet, or put the file at {path}."
@@ -323,13 +324,14 @@ def download(url, path, md5, connect_seconds=8, read_seconds=20):
 
     Raises:
         OSError: if it cannot be had, or is another file.
+        DownloadFailed: for far more bytes than any such file has, or too few a minute.
     """
     answer = open_url(url, connect_seconds, read_seconds)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".part")
     try:
-        with answer, os.fdopen(handle, "wb") as file:
-            while chunk := answer.read(1 << 20):
+        with os.fdopen(handle, "wb") as file:
+            for chunk in received(answer, url, _MOST_BYTES):
                 file.write(chunk)
         if (got := _md5(partial)) != md5:
             raise OSError(f"its MD5 is {got}, expected {md5}")

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from gan_style import datasets, downloads
-from gan_style.downloads import DownloadFailed, download, fetch_dataset, unpack
+from gan_style.archives import BadArchive, unpack
+from gan_style.downloads import DownloadFailed, download, fetch_dataset
 
 PARTS = {"trainA": 3, "trainB": 2, "testA": 1, "testB": 1}
 
@@ -233,7 +234,7 @@ def test_a_link_is_refused(tmp_path):
     link = zipfile.ZipInfo("tiny/trainA/link.png")
     link.external_attr = 0o120777 << 16
     (tmp_path / "tiny.zip").write_bytes(archive([(link, "/etc/passwd")]))
-    with pytest.raises(DownloadFailed, match="is a link"):
+    with pytest.raises(BadArchive, match="is a link"):
         unpack(tmp_path / "tiny.zip", tmp_path / "tiny")
     assert os.listdir(tmp_path) == ["tiny.zip"]
 
@@ -241,7 +242,7 @@ def test_a_link_is_refused(tmp_path):
 @pytest.mark.parametrize("limit", [{"most_files": 6}, {"most_bytes": 100}])
 def test_an_archive_beyond_the_limits_is_refused(tmp_path, limit):
     (tmp_path / "tiny.zip").write_bytes(archive())
-    with pytest.raises(DownloadFailed):
+    with pytest.raises(BadArchive):
         unpack(tmp_path / "tiny.zip", tmp_path / "tiny", **limit)
     assert os.listdir(tmp_path) == ["tiny.zip"]
 
