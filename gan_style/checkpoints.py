@@ -33,7 +33,7 @@ from gan_style.checks import check_whole_number
 # What Keras and h5py raise at files that do not fit.
 _BROKEN = (
     *(OSError, ValueError, TypeError, KeyError, IndexError, AttributeError),
-    *(RuntimeError, EOFError, MemoryError, OverflowError),
+    *(RuntimeError, EOFError, MemoryError, OverflowError, UserWarning),
     *(zipfile.BadZipFile, zlib.error, struct.error, tf.errors.OpError),
 )
 _BEGINNING = "gan_style_training.json"  # within the file, where Keras does not look
@@ -54,7 +54,10 @@ def load_state(owner, model, path):
     """
     try:
         check_stored(path)
-        model.load_weights(path)
+        with warnings.catch_warnings():
+            # Keras would go on without the state of the optimizers, for example.
+            warnings.filterwarnings("error", message="Skipping")
+            model.load_weights(path)
     except _BROKEN as error:
         raise ValueError(
             f"{owner}: {path} is damaged, or is the state of another model "

@@ -91,7 +91,8 @@ def load_run(path):
     try:
         check_stored(path)
         with np.load(path, allow_pickle=False) as file:
-            run = dict(file)
+            # What is no array comes as bytes.
+            run = {name: np.asarray(value) for name, value in file.items()}
     except (
         *(ValueError, OSError, EOFError, KeyError, RuntimeError, MemoryError),
         *(OverflowError, TypeError, struct.error, zipfile.BadZipFile),
@@ -127,8 +128,9 @@ def _wrong_with(run):
     if len(lengths) > 1 or run["scale"] < 0 or run["optimizer_steps"] < 0:
         return "steps that do not add up"
     for name, value in run.items():
-        if name.startswith("optimizer_") and not np.isfinite(value).all():
-            return f"numbers in {name} that are not finite"
+        if name.startswith("optimizer_"):
+            if value.dtype.kind not in "if" or not np.isfinite(value).all():
+                return f"{name} is not all of finite numbers"
     return ""
 
 
