@@ -14,7 +14,7 @@ from keras import ops
 from gan_style.adversarial import AdversarialModel
 from gan_style.averaging import averaged_copy, update_averages
 from gan_style.checkpoints import resumable
-from gan_style.checks import check_number, check_whole_number
+from gan_style.checks import check_choice, check_number, check_whole_number
 from gan_style.cyclegan_losses import (
     discriminator_loss,
     reconstruction_loss,
@@ -395,11 +395,7 @@ class CycleGAN(AdversarialModel):
         Raises:
             ValueError: for another direction, or averages that are not kept.
         """
-        if direction not in ("ab", "ba"):
-            raise ValueError(
-                f"CycleGAN.translate: direction is {direction!r}, but it has to be "
-                "'ab' or 'ba'."
-            )
+        check_choice("CycleGAN.translate", "direction", direction, ("ab", "ba"))
         if averaged and self.average_decay is None:
             raise ValueError(
                 "CycleGAN.translate: averaged is True, but this model keeps no "

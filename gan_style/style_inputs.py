@@ -1,11 +1,21 @@
 """Checks and prepares what people hand to style transfer."""
 
+import numbers
+import os
+
 import numpy as np
 import tensorflow as tf
+
+from gan_style.checks import check_list, shortly
+from gan_style.pictures import read_picture
 
 
 def picture(name, image):
     """Checks a picture; returns float32 or float64 `(height, width, 3)`.
+
+    Args:
+        name: what to call it in an error.
+        image: an array, a `PIL.Image`, or the path of a picture file.
 
     Raises:
         ValueError: if it is no RGB picture with values in [0, 255].
@@ -14,13 +24,15 @@ def picture(name, image):
         >>> picture("content", np.zeros((4, 6, 3), "uint8")).dtype.name
         'float32'
     """
-    image = np.asarray(image)
+    image = _array(name, image)
     if image.ndim != 3 or image.shape[-1] != 3 or not image.size:
         raise ValueError(
             f"{name}: got shape {image.shape}, expected (height, width, 3), RGB."
         )
     if image.dtype.kind not in "uif":
-        raise ValueError(f"{name}: got {image.dtype}, expected uint8 or float pixels.")
+        raise ValueError(
+            f"{name}: got {image.dtype}, expected uint8 or float pixels in [0, 255]."
+        )
     least, most = float(image.min()), float(image.max())
     if not (least >= 0 and most <= 255):  # true for NaN too
         raise ValueError(
@@ -34,15 +46,34 @@ def picture(name, image):
     return image if image.dtype == np.float64 else image.astype(np.float32)
 
 
+def is_one(image):
+    """Whether it is one picture, where it could be a list of them."""
+    one = isinstance(image, (str, os.PathLike)) or hasattr(image, "getexif")
+    return one or getattr(image, "ndim", None) == 3
+
+
+def _array(name, image):
+    if isinstance(image, (str, os.PathLike)) or hasattr(image, "getexif"):
+        return read_picture(image)
+    try:
+        return np.asarray(image)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name}: got {shortly(image)}, expected an array, a PIL image or a path "
+            f"({error})."
+        ) from error
+
+
 def number(name, value, least, most):
     """Checks a number; returns it as a float.
 
     Raises:
         ValueError: if it is none in the range.
     """
-    if not np.isscalar(value) or not least <= value <= most:
+    if not isinstance(value, numbers.Real) or not least <= value <= most:
         raise ValueError(
-            f"{name}: got {value!r}, expected a number from {least:g} to {most:g}."
+            f"{name}: got {shortly(value)}, expected a number from {least:g} to "
+            f"{most:g}."
         )
     return float(value)
 
@@ -53,9 +84,9 @@ def whole(name, value, least=1):
     Raises:
         ValueError: if it is none, or less than `least`.
     """
-    if not isinstance(value, int | np.integer) or value < least:
+    if not isinstance(value, numbers.Integral) or value < least:
         raise ValueError(
-            f"{name}: got {value!r}, expected a whole number, at least {least}."
+            f"{name}: got {shortly(value)}, expected a whole number, at least {least}."
         )
     return int(value)
 
@@ -70,7 +101,13 @@ def shares(count, blend):
         >>> shares(2, [3, 1])
         [0.75, 0.25]
     """
-    blend = [1.0] * count if blend is None else [float(share) for share in blend]
+    try:
+        blend = [1.0] * count if blend is None else [float(share) for share in blend]
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"blend: got {shortly(blend)}, expected {count} numbers from 0 on, one a "
+            "style."
+        ) from error
     if len(blend) != count or min(blend) < 0 or not 0 < sum(blend) < np.inf:
         raise ValueError(
             f"blend: got {blend}, expected {count} numbers from 0 on, one a style, "
@@ -85,16 +122,22 @@ def mask(name, values):
     Args:
         name: what to call it in an error.
         values: `(height, width)`, bool, uint8 in [0, 255] or float in [0, 1]; or a
-            grey picture `(height, width, 3)`; or None for everywhere.
+            grey picture `(height, width, 3)`, a `PIL.Image` or a path; or None for
+            everywhere.
 
     Raises:
         ValueError: if it is none of these.
     """
     if values is None:
         return np.ones((1, 1, 1), np.float32)
-    values = np.asarray(values)
+    values = _array(name, values)
+    if values.dtype.kind not in "buif":
+        raise ValueError(
+            f"{name}: got {values.dtype}, expected numbers in [0, 1], or uint8 in "
+            "[0, 255]."
+        )
     most = 255.0 if values.dtype == np.uint8 else 1.0
-    if values.ndim == 3:
+    if values.ndim == 3 and values.shape[-1] in (1, 3):
         values = values.mean(-1)
     values = values.astype(np.float32) / most
     if (
@@ -121,7 +164,10 @@ def layer_weights(name, layers):
             key: number(f"{name}[{key!r}]", w, 0, 1e30) for key, w in layers.items()
         }
     else:
-        layers = [layers] if isinstance(layers, str) else list(layers)
+        layers = [layers] if isinstance(layers, str) else layers
+        layers = check_list("StyleTransfer", name, layers, "names of layers")
+        if not all(isinstance(key, str) for key in layers):
+            raise ValueError(f"{name}: got {shortly(layers)}, expected layers' names.")
         layers = dict.fromkeys(layers, 1 / max(1, len(layers)))
     if not layers:
         raise ValueError(f"{name}: got none, expected at least one layer's name.")

@@ -4,6 +4,8 @@ import math
 
 from keras import backend, ops
 
+from gan_style.checks import check_number, shortly
+
 
 def content_loss(base, combination):
     """Mean squared difference of one layer's activations.
@@ -22,7 +24,8 @@ def content_loss(base, combination):
         >>> float(content_loss(ops.zeros((2, 2, 1)), ops.full((2, 2, 1), 3.0)))
         9.0
     """
-    base, combination = precise(base), precise(combination)
+    base, combination = precise(base, "base"), precise(combination, "combination")
+    base, combination = _alike(base, combination)
     if tuple(base.shape) != tuple(combination.shape):
         raise ValueError(
             f"combination: got shape {tuple(combination.shape)}, expected base's "
@@ -73,7 +76,15 @@ def style_loss(style, combination):
         >>> float(style_loss(ops.zeros((3, 3, 2)), ops.ones((4, 4, 2))))
         0.25
     """
-    difference = mean_gram(combination) - mean_gram(style)
+    style, combination = precise(style, "style"), precise(combination, "combination")
+    style, combination = _alike(mean_gram(style), mean_gram(combination))
+    if not _match(style.shape, combination.shape):
+        raise ValueError(
+            f"combination: got {combination.shape[-1]} channels in a batch of "
+            f"{_batch_size(combination)}, expected style's {style.shape[-1]} in a "
+            f"batch of {_batch_size(style)}."
+        )
+    difference = combination - style
     channels = difference.shape[-1]
     total = ops.sum(ops.square(difference), axis=(-1, -2))
     return ops.mean(total) / (4 * channels**2)
@@ -88,9 +99,10 @@ def mean_gram(features):
     Returns:
         `(channels, channels)` or `(batch, channels, channels)`.
     """
+    features = precise(features)
+    gram = gram_matrix(features)
     shape = ops.shape(features)
-    positions = ops.cast(shape[-3] * shape[-2], precise(features).dtype)
-    return gram_matrix(features) / positions
+    return gram / ops.cast(shape[-3] * shape[-2], gram.dtype)
 
 
 def total_variation_loss(image, power=1.0):
@@ -109,7 +121,13 @@ def total_variation_loss(image, power=1.0):
         >>> float(total_variation_loss(ops.array([[[0.0], [3.0]], [[0.0], [3.0]]])))
         18.0
     """
-    image = precise(image)
+    image = precise(image, "image")
+    if len(image.shape) not in (3, 4):
+        raise ValueError(
+            f"image: got shape {tuple(image.shape)}, expected (height, width, "
+            "channels) or (batch, height, width, channels)."
+        )
+    power = check_number("total_variation_loss", "power", power)
     down = ops.square(image[..., 1:, :, :] - image[..., :-1, :, :])
     right = ops.square(image[..., :, 1:, :] - image[..., :, :-1, :])
     if power == 1:
@@ -117,11 +135,43 @@ def total_variation_loss(image, power=1.0):
     return ops.sum((down[..., :, :-1, :] + right[..., :-1, :, :]) ** power)
 
 
-def precise(x):
-    """Casts half-precision activations to float32; sums over them need the digits."""
-    x = ops.convert_to_tensor(x)
-    half = backend.standardize_dtype(x.dtype) in ("bfloat16", "float16")
-    return ops.cast(x, "float32") if half else x
+def precise(x, name="features"):
+    """Casts halves and whole numbers to float32; sums over them need the digits.
+
+    Args:
+        x: a tensor or an array.
+        name: what to call it in an error.
+
+    Raises:
+        ValueError: for what holds no real numbers.
+    """
+    try:
+        x = ops.convert_to_tensor(x)
+        dtype = backend.standardize_dtype(x.dtype)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"{name}: got {shortly(x)}, expected an array or a tensor of numbers."
+        ) from error
+    if dtype in ("float32", "float64"):
+        return x
+    if dtype in ("bfloat16", "float16", "bool") or "int" in dtype:
+        return ops.cast(x, "float32")
+    raise ValueError(f"{name}: got {dtype}, expected real numbers.")
+
+
+def _alike(one, other):
+    # Float64 where either is.
+    dtypes = [backend.standardize_dtype(x.dtype) for x in (one, other)]
+    return (ops.cast(x, max(dtypes)) for x in (one, other))
+
+
+def _match(one, other):
+    batches = {shape[0] for shape in (one, other) if len(shape) == 3} - {1, None}
+    return one[-1] == other[-1] and len(batches) < 2
+
+
+def _batch_size(gram):
+    return gram.shape[0] if len(gram.shape) == 3 else 1
 
 
 def _batch(features):

@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import math
+import numbers
 import os
 import struct
 import time
@@ -14,7 +15,8 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from gan_style.archives import check_stored
-from gan_style.style_inputs import resize, whole
+from gan_style.checks import check_choice, check_list, shortly
+from gan_style.style_inputs import number, resize, whole
 from gan_style.style_objective import TERMS
 from gan_style.style_optimizers import LBFGS, Adam
 
@@ -88,6 +90,10 @@ def load_run(path):
     Raises:
         ValueError: if the file is not such a file.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise ValueError(
+            f"checkpoint: got {shortly(path)}, expected the path of a saved run."
+        )
     try:
         check_stored(path)
         with np.load(path, allow_pickle=False) as file:
@@ -146,24 +152,33 @@ class Run:
     """
 
     def __init__(self, transfer, steps, scales, optimizer, settings):
-        if optimizer not in OPTIMIZERS:
-            raise ValueError(
-                f"optimizer: got {optimizer!r}, expected one of {list(OPTIMIZERS)}."
-            )
+        check_choice("StyleTransfer.run", "optimizer", optimizer, tuple(OPTIMIZERS))
         known = list(inspect.signature(OPTIMIZERS[optimizer]).parameters)[2:]
         if unknown := set(settings) - set(known):
             raise ValueError(
                 f"settings: got {', '.join(sorted(unknown))}, expected arguments of "
                 f"optimizer={optimizer!r}: {', '.join(known)}."
             )
-        scales = [int(s) for s in scales or default_scales(transfer.size)]
+        if scales is None:
+            scales = default_scales(transfer.size)
+        owner = "StyleTransfer.run"
+        scales = check_list(owner, "scales", scales, "whole numbers of pixels")
+        scales = [whole("scales", scale) for scale in scales]
         steps = default_steps(scales) if steps is None else steps
-        steps = [steps] * len(scales) if np.ndim(steps) == 0 else list(steps)
-        if len(steps) != len(scales) or scales[-1] != transfer.size or min(steps) < 1:
+        if isinstance(steps, numbers.Number):
+            steps = [steps] * len(scales)
+        steps = check_list(owner, "steps", steps, "one whole number a scale")
+        steps = [whole("steps", count) for count in steps]
+        if not scales or len(steps) != len(scales) or scales[-1] != transfer.size:
             raise ValueError(
                 f"scales, steps: got {scales} and {steps}, expected one positive "
                 f"number of steps a scale, and {transfer.size} as the last scale."
             )
+        for name, value in settings.items():
+            if name == "memory":
+                settings[name] = whole(name, value)
+            else:
+                number(name, value, 0, 1e30)
         self.transfer, self.scales, self.steps = transfer, scales, steps
         self.optimizer, self.settings = optimizer, settings
 

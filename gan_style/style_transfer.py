@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from gan_style import style_inputs as inputs
+from gan_style.checks import check_choice, check_list, shortly
 from gan_style.colours import luminance, match_colours, with_colours_of
 from gan_style.style_features import Features
 from gan_style.style_losses import (
@@ -28,6 +29,7 @@ __all__ = [
 
 CONTENT_LAYERS = ("relu4_2",)
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+_COLOURS = ("style", "luminance", "match")
 _NOISE = 20.0  # levels; without it a flat sky stays flat, or grows lattices
 
 
@@ -47,7 +49,8 @@ class StyleTransfer:
     the losses as this package defines them (`convert_weights` translates recipes).
 
     Args:
-        content: the photograph, `(height, width, 3)`, uint8 or float in [0, 255].
+        content: the photograph, `(height, width, 3)`, uint8 or float in [0, 255]; or
+            a `PIL.Image`, or the path of a picture file.
         styles: one painting of that kind, or a list of them, of any sizes.
         size: the longer side of the result in pixels; the content's own by default.
         strength: from 0, the photograph, to 1, the style alone.
@@ -57,7 +60,7 @@ class StyleTransfer:
         total_variation_power: see `total_variation_loss`.
         blend: each style's share; equal ones by default. They are scaled to sum to 1.
         masks: for each style where it goes: an array `(height, width)` in [0, 1] (or
-            uint8) of any size, or None for everywhere.
+            uint8) of any size, a `PIL.Image`, a path, or None for everywhere.
         style_scale: the styles' size relative to the content's: larger, larger
             strokes.
         colours: `"style"`, the paintings'; or the photograph's, by `"luminance"`
@@ -106,8 +109,10 @@ class StyleTransfer:
         seed=0,
         features=None,
     ):
-        if getattr(styles, "ndim", None) == 3:
-            styles = [styles]
+        styles = [styles] if inputs.is_one(styles) else styles
+        styles = check_list("StyleTransfer", "styles", styles, "pictures")
+        if masks is not None:
+            masks = check_list("StyleTransfer", "masks", masks, "one mask a style")
         if not len(styles) or (masks is not None and len(masks) != len(styles)):
             raise ValueError(
                 f"styles, masks: got {len(styles)} styles and "
@@ -139,16 +144,15 @@ class StyleTransfer:
         self.tile_size = (
             None if tile_size is None else inputs.whole("tile_size", tile_size)
         )
-        self.seed, self.colours = inputs.whole("seed", seed, 0), colours
+        self.seed = inputs.whole("seed", seed, 0)
+        check_choice("StyleTransfer", "colours", colours, _COLOURS)
+        self.colours = colours
         if colours == "match":
             self.styles = [match_colours(s, self.content) for s in self.styles]
         elif colours == "luminance":
             self.styles = [luminance(s) for s in self.styles]
-        elif colours != "style":
-            raise ValueError(
-                f"colours: got {colours!r}, expected 'style', 'luminance' or 'match'."
-            )
-        options = {"pooling": "max", "padding": "edge", **(features or {})}
+        options = {"pooling": "max", "padding": "edge"}
+        options |= _checked_features(features)
         layers = list(dict.fromkeys([*self.content_layers, *self.style_layers]))
         self.features = Features(layers, **options)
         self.dtype = self.features.model.input.dtype
@@ -186,7 +190,7 @@ class StyleTransfer:
         Returns:
             A `StyleObjective`; the same one when asked again.
         """
-        size = size or self.size
+        size = self.size if size is None else inputs.whole("size", size)
         if size not in self._objectives:
             tile_size = self.tile_size if tile_size is None else tile_size
             self._objectives = {size: prepare(self, size, tile_size)}
@@ -209,6 +213,8 @@ class StyleTransfer:
             ValueError: for a picture of another shape.
         """
         image = inputs.picture("image", image)
+        if tile_size is not None:
+            tile_size = inputs.whole("tile_size", tile_size)
         if image.shape[:2] != self.shape_at(self.size):
             raise ValueError(
                 f"image: got {image.shape[:2]} (height, width), expected "
@@ -305,6 +311,18 @@ class StyleTransfer:
         return run.paint(
             initial, callbacks, progress, checkpoint, save_every, branch_from
         )
+
+
+def _checked_features(features):
+    known = ("backbone", "weights", "pooling", "padding", "dtype")
+    if features is None:
+        return {}
+    if not isinstance(features, dict) or not set(features) <= set(known):
+        raise ValueError(
+            f"features: got {shortly(features)}, expected a dictionary of some of "
+            f"{', '.join(known)}."
+        )
+    return features
 
 
 def _factors(*weights):

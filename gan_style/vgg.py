@@ -13,6 +13,7 @@ import h5py
 import keras
 from keras import layers as keras_layers
 
+from gan_style.checks import check_list, shortly
 from gan_style.downloads import DownloadFailed, open_url, received
 
 # Convolutions in each block (Simonyan and Zisserman, 2014, configurations D and E).
@@ -85,7 +86,10 @@ def vgg_features(
         >>> {name: out.shape[-1] for name, out in features.output.items()}
         {'relu1_1': 64, 'relu3_1': 256}
     """
-    names = [layers] if isinstance(layers, str) else list(layers)
+    names = [layers] if isinstance(layers, str) else layers
+    names = check_list("vgg_features", "layers", names, "names of layers")
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError(f"layers: got {shortly(names)}, expected layers' names.")
     _check(backbone, weights, pooling, padding)
     if not names:
         raise ValueError("layers: got none, expected at least one layer's name.")
@@ -116,7 +120,7 @@ def _check(backbone, weights, pooling, padding):
         ("pooling", pooling, ("average", "max")),
         ("padding", padding, ("zero", "edge")),
     ):
-        if got not in expected:
+        if not (got is None or isinstance(got, str)) or got not in expected:
             raise ValueError(f"{name}: got {got!r}, expected one of {expected}.")
 
 
