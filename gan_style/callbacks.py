@@ -2,13 +2,18 @@
 
 import csv
 import os
-from pathlib import Path
 
 import keras
 import numpy as np
 
 from gan_style import plotting
-from gan_style.checks import check_whole_number
+from gan_style.checks import (
+    check_array,
+    check_list,
+    check_path,
+    check_sequence,
+    check_whole_number,
+)
 from gan_style.film import Film
 from gan_style.pictures import save_picture
 
@@ -66,9 +71,9 @@ class TranslationGrid(keras.callbacks.Callback):
         if every_steps is not None:
             every_steps = check_whole_number(owner, "every_steps", every_steps)
         self.every_steps = every_steps
-        self.folder = None if folder is None else Path(folder)
+        self.folder = None if folder is None else check_path(owner, "folder", folder)
         self.film = Film(self.folder) if film and self.folder else None
-        self.names = names
+        self.names = _pair_of_names(owner, names)
         self._display = _Display(show)
         self._epoch = self._step = self._drawn = None
 
@@ -181,9 +186,10 @@ class LossCurves(keras.callbacks.Callback):
 
     def __init__(self, folder=None, every=1, show=None, names=("A", "B")):
         super().__init__()
-        self.folder = None if folder is None else Path(folder)
-        self.every = check_whole_number(type(self).__name__, "every", every)
-        self.names = names
+        owner = type(self).__name__
+        self.folder = None if folder is None else check_path(owner, "folder", folder)
+        self.every = check_whole_number(owner, "every", every)
+        self.names = _pair_of_names(owner, names)
         self.history = {}
         self._display = _Display(show)
 
@@ -274,15 +280,27 @@ def _in_notebook():
     return getattr(get_ipython(), "kernel", None) is not None
 
 
+def _pair_of_names(owner, names):
+    names = check_list(owner, "names", names, "what A and B hold")
+    if len(names) != 2:
+        raise ValueError(
+            f"{owner}: names are {names}, but they have to be two, of A and of B."
+        )
+    return tuple(names)
+
+
 def _pictures(owner, name, pictures):
+    check_sequence(owner, name, pictures, "pictures (height, width, 3)")
     if not len(pictures):
         raise ValueError(
             f"{owner}: {name} holds no picture; pass a few, such as data.{name}[:3]."
         )
-    shapes = {np.shape(picture) for picture in pictures}
+    pictures = [check_array(owner, name, picture) for picture in pictures]
+    shapes = {picture.shape for picture in pictures}
     if len(shapes) > 1:
         raise ValueError(
             f"{owner}: the pictures of {name} have the shapes {sorted(shapes)}, but "
             "they have to be of one size. Scale or cut them."
         )
-    return np.stack([np.asarray(picture) for picture in pictures])
+    shape = "(count, height, width, 3)"
+    return check_array(owner, name, np.stack(pictures), 4, shape)

@@ -21,14 +21,13 @@ import struct
 import warnings
 import zipfile
 import zlib
-from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from gan_style.archives import check_stored
-from gan_style.checks import check_whole_number
+from gan_style.checks import check_path, check_whole_number
 
 # What Keras and h5py raise at files that do not fit.
 _BROKEN = (
@@ -92,7 +91,7 @@ class SaveAndResume(keras.callbacks.Callback):
 
     def __init__(self, path, every=None):
         super().__init__()
-        self.path = Path(path)
+        self.path = check_path("SaveAndResume", "path", path)
         if self.path.suffix != ".keras":
             raise ValueError(
                 f"SaveAndResume: path is {str(path)!r}, but it has to end in .keras."

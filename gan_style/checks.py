@@ -1,7 +1,11 @@
 """Checks of arguments that several modules share."""
 
 import numbers
+import os
 from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
 
 
 def check_whole_number(owner, name, value, least=1):
@@ -96,3 +100,75 @@ def shortly(value, most=80):
     """
     text = " ".join(repr(value).split())
     return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def check_sequence(owner, name, value, what):
+    """Returns `value` as it is if it has a length and items, or says what it needs.
+
+    Raises:
+        ValueError: for what is no list, array or other sequence, and for strings.
+
+    >>> check_sequence("baselines", "pictures", range(3), "pictures")
+    range(0, 3)
+    """
+    try:
+        if not isinstance(value, (str, bytes, dict)) and isinstance(value, Iterable):
+            len(value)
+            return value
+    except TypeError:
+        pass  # an array without dimensions, or a generator
+    raise ValueError(
+        f"{owner}: {name} is {shortly(value)}, but it has to be a list or an array of "
+        f"{what}."
+    )
+
+
+def check_array(owner, name, value, dimensions=None, shape="(count, ...)"):
+    """Returns `value` as an array of real numbers, or says what `owner` needs.
+
+    Args:
+        owner, name, value: whose argument it is.
+        dimensions: how many there have to be, or None for any.
+        shape: what they mean, for the error.
+
+    Raises:
+        ValueError: for what is no such array.
+
+    >>> check_array("report", "truth", [[1, 2]], 2).shape
+    (1, 2)
+    """
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError):
+        array = np.empty((), object)
+    # "V" is how NumPy sees bfloat16.
+    if array.dtype.kind not in "buifV" or dimensions not in (None, array.ndim):
+        what = f"{array.dtype} {array.shape}" if array.ndim else shortly(value)
+        raise ValueError(
+            f"{owner}: {name} is {what}, but it has to be an array of numbers, {shape}."
+        )
+    return array
+
+
+def check_path(owner, name, value):
+    """Returns `value` as a `pathlib.Path`, or says what `owner` needs.
+
+    Raises:
+        ValueError: for what cannot be the path of anything.
+
+    >>> check_path("LossCurves", "folder", "outputs").name
+    'outputs'
+    """
+    reason = ""
+    if isinstance(value, (str, os.PathLike)):
+        try:
+            os.lstat(value)
+            return Path(value)
+        except (FileNotFoundError, NotADirectoryError):
+            return Path(value)
+        except (OSError, ValueError) as error:
+            reason = f" ({getattr(error, 'strerror', None) or error})"
+    raise ValueError(
+        f"{owner}: {name} is {shortly(value)}{reason}, but it has to be a path, a "
+        "string or a pathlib.Path."
+    )

@@ -8,7 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from gan_style import tfrecords
-from gan_style.checks import check_number, check_whole_number
+from gan_style.checks import (
+    check_choice,
+    check_number,
+    check_path,
+    check_whole_number,
+    shortly,
+)
 from gan_style.pictures import NoPictures, UnreadablePicture, found, list_pictures
 from gan_style.pipeline import Pictures, evaluation_set, training_set
 from gan_style.sources import Chosen, FilePictures, SamplePictures
@@ -82,18 +88,15 @@ def load(
     >>> tuple(a.shape), data.steps_per_epoch, data.test_a[:].shape
     ((1, 32, 32, 3), 3, (2, 32, 32, 3))
     """
-    check_whole_number("load", "image_size", image_size)
-    check_whole_number("load", "batch_size", batch_size)
-    check_whole_number("load", "seed", seed, least=0)
+    image_size = check_whole_number("load", "image_size", image_size)
+    batch_size = check_whole_number("load", "batch_size", batch_size)
+    seed = check_whole_number("load", "seed", seed, least=0)
     if train_count is not None:
-        check_whole_number("load", "train_count", train_count)
+        train_count = check_whole_number("load", "train_count", train_count)
     if test_count is not None:
-        check_whole_number("load", "test_count", test_count, least=0)
-    check_number("load", "cache_megabytes", cache_megabytes)
-    if unreadable not in ("error", "skip"):
-        raise ValueError(
-            f"load: unreadable is {unreadable!r}, but it has to be 'error' or 'skip'."
-        )
+        test_count = check_whole_number("load", "test_count", test_count, least=0)
+    cache_megabytes = check_number("load", "cache_megabytes", cache_megabytes)
+    check_choice("load", "unreadable", unreadable, ("error", "skip"))
     names, parts, truths = _find(source, train_count, test_count)
     if swap:
         names = names[::-1]
@@ -207,14 +210,15 @@ def _find(source, train_count, test_count):
                 f"load: source holds {len(source)} folders, but it has to hold two, "
                 "(a, b)."
             )
-        names = tuple(Path(folder).name for folder in source)
+        source = [check_path("load", "a folder of source", path) for path in source]
+        names = tuple(folder.name for folder in source)
         parts = {"trainA": _folder(source[0]), "trainB": _folder(source[1])}
     elif isinstance(source, (str, os.PathLike)):
         names, parts = _named(source) or _layout(source)
     else:
         raise ValueError(
-            f"load: source is {source!r}, but it has to be a name, a folder, or two "
-            "folders (a, b)."
+            f"load: source is {shortly(source)}, but it has to be a name, a folder, or "
+            "two folders (a, b)."
         )
     for part in ("trainA", "trainB"):
         test = part.replace("train", "test")

@@ -2,14 +2,14 @@
 
 import math
 import os
-from pathlib import Path
 from typing import NamedTuple
 
 import keras
 import numpy as np
 
-from gan_style.checks import check_whole_number
+from gan_style.checks import check_array, check_path, check_whole_number
 
+_SHAPE = "(count, height, width, channels)"
 _DIRECTIONS = {
     # direction: (from, to, how well it passes, the discriminator that judges it)
     "ab": ("A", "B", "validity_ab", "discriminator_b"),
@@ -90,7 +90,7 @@ class Diagnosis(keras.callbacks.Callback):
         }
         self.every = check_whole_number("Diagnosis", "every", every)
         self.patience = check_whole_number("Diagnosis", "patience", patience)
-        self.path = None if path is None else Path(path)
+        self.path = None if path is None else check_path("Diagnosis", "path", path)
         if self.path and self.path.suffix != ".keras":
             raise ValueError(
                 f"Diagnosis: path is {str(path)!r}, but it has to end in .keras."
@@ -291,6 +291,7 @@ def luminance_correlation(pictures, translated):
     >>> round(luminance_correlation(x, 1 - x / 2), 6)
     -1.0
     """
+    pictures, translated = _pair("luminance_correlation", pictures, translated)
     x, y = _luminance(pictures), _luminance(translated)
     x, y = (z - z.mean(axis=1, keepdims=True) for z in (x, y))
     scale = np.sqrt((x * x).sum(axis=1) * (y * y).sum(axis=1))
@@ -312,10 +313,22 @@ def kept_variation(pictures, translated):
     >>> round(kept_variation(x, x / 4), 6)
     0.25
     """
+    pictures, translated = _pair("kept_variation", pictures, translated)
     before, after = (
         np.std(np.asarray(p, "float64"), axis=0).mean() for p in (pictures, translated)
     )
     return float(after / before)
+
+
+def _pair(owner, pictures, translated):
+    pair = (("pictures", pictures), ("translated", translated))
+    pictures, translated = (check_array(owner, *one, 4, _SHAPE) for one in pair)
+    if pictures.shape != translated.shape or not pictures.size:
+        raise ValueError(
+            f"{owner}: the pictures' shape is {pictures.shape}, and that of the "
+            f"translated ones {translated.shape}, but they have to be the same."
+        )
+    return pictures, translated
 
 
 def _luminance(pictures):
@@ -336,7 +349,7 @@ def _all_finite(arrays):
 
 
 def _test_pictures(name, pictures):
-    pictures = np.asarray(pictures)
+    pictures = check_array("Diagnosis", name, pictures, shape=_SHAPE)
     if pictures.ndim != 4 or len(pictures) < 2 or not np.any(np.std(pictures, axis=0)):
         raise ValueError(
             f"Diagnosis: {name} has the shape {pictures.shape}, but it has to hold two "

@@ -10,13 +10,12 @@ whole batch, but for rounding. Each replica has pools of its own.
 
 import os
 import re
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from gan_style.checkpoints import load_state
-from gan_style.checks import check_whole_number
+from gan_style.checks import check_path, check_whole_number, shortly
 
 
 def train(model, dataset, steps, folder=None, every=500, report=None):
@@ -58,6 +57,10 @@ def train(model, dataset, steps, folder=None, every=500, report=None):
     >>> step, sorted(losses)[0]
     (2, 'discriminator_a')
     """
+    if not hasattr(model, "steps_done"):
+        raise ValueError(
+            f"train: model is {shortly(model)}, but it has to be a compiled CycleGAN."
+        )
     steps = check_whole_number("train", "steps", steps)
     every = check_whole_number("train", "every", every)
     strategy = model.distribute_strategy
@@ -96,7 +99,7 @@ def _shared(dataset, strategy):
     position = getattr(dataset, "position", None)
     if position is None:
         raise ValueError(
-            f"train: dataset is {dataset!r}, but it has to be `train` of "
+            f"train: dataset is {shortly(dataset)}, but it has to be `train` of "
             "gan_style.datasets.load, which knows where to go on."
         )
     batch = dataset.element_spec[0].shape[0]
@@ -124,7 +127,7 @@ class _States:
     """The last two states of one worker."""
 
     def __init__(self, folder, strategy):
-        self.folder = Path(folder)
+        self.folder = check_path("train", "folder", folder)
         self.strategy = strategy
         resolver = getattr(strategy, "cluster_resolver", None)
         several = resolver is not None and resolver.task_id is not None

@@ -9,13 +9,13 @@ import os
 import shutil
 import tempfile
 import warnings
-from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from gan_style.any_size import any_size
+from gan_style.checks import check_path
 
 # In [-1, 1]: an eighth of one of the 255 steps of a picture. In float32 the programs
 # differ by about 1e-5, as they add in different orders.
@@ -48,6 +48,7 @@ def export_keras(generator, path):
     True
     """
     path = _checked_path("export_keras", path, ".keras")
+    any_size(generator)  # which refuses what is no such model
 
     def load(written):
         return any_size(keras.models.load_model(written, compile=False)).run
@@ -75,7 +76,8 @@ def export_savedmodel(generator, folder):
         ValueError: for a folder with other things in it, or when the export does not
             give the same picture.
     """
-    folder = Path(folder)
+    any_size(generator)
+    folder = check_path("export_savedmodel", "folder", folder)
     is_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
     if not is_free and not (folder / "saved_model.pb").is_file():
         raise ValueError(
@@ -122,6 +124,7 @@ def export_onnx(generator, path):
             picture.
     """
     path = _checked_path("export_onnx", path, ".onnx")
+    any_size(generator)
     try:
         import onnx  # noqa: F401
         import onnxruntime
@@ -155,7 +158,7 @@ def export_onnx(generator, path):
 
 
 def _checked_path(owner, path, suffix):
-    path = Path(path)
+    path = check_path(owner, "path", path)
     if path.suffix != suffix or path.is_dir():
         raise ValueError(
             f"{owner}: the path is {str(path)!r}, but it has to be a file's and end in "

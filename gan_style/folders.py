@@ -10,6 +10,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from gan_style.any_size import any_size
+from gan_style.checks import check_choice, check_path
 from gan_style.pictures import SUFFIXES, UnreadablePicture, read_picture, save_picture
 from gan_style.translation import translate
 
@@ -84,12 +85,10 @@ def translate_folder(
     >>> [path.name for path in result.done], len(again.skipped)
     (['sea.png'], 1)
     """
-    source, target = Path(source), Path(target)
-    if kind is not None and kind not in _KINDS:
-        raise ValueError(
-            f"translate_folder: kind is {kind!r}, but it has to be 'jpeg', 'png' or "
-            "None, which keeps JPEG files JPEG and makes the others PNG."
-        )
+    source = check_path("translate_folder", "source", source)
+    target = check_path("translate_folder", "target", target)
+    # None keeps JPEG files JPEG and makes the others PNG.
+    check_choice("translate_folder", "kind", kind, ("jpeg", "png", None))
     any_size(generator)  # which refuses what is no such model
     originals = _originals(source, target)
     outputs = _outputs(originals, kind)

@@ -6,7 +6,13 @@ Pictures are uint8, or float in [-1, 1]: arrays `(count, height, width, 3)` or l
 
 import numpy as np
 
-from gan_style.checks import check_whole_number
+from gan_style.checks import (
+    check_array,
+    check_number,
+    check_sequence,
+    check_whole_number,
+    shortly,
+)
 
 _ROWS_AT_ONCE = 1024
 
@@ -74,8 +80,12 @@ def kernel_inception_distance(
             f"kernel_inception_distance: subset_size is {subset_size}, but the smaller "
             f"set holds {fewest} pictures. Take a subset of at most that."
         )
+    owner = "kernel_inception_distance"
+    seed = check_whole_number(owner, "seed", seed, least=0)
+    gamma = 1 / x.shape[1] if gamma is None else check_number(owner, "gamma", gamma)
+    degree = check_number(owner, "degree", degree)
+    coef = check_number(owner, "coef", coef)
     in_x, in_y = _draw(len(x), len(y), subsets, subset_size, seed)
-    gamma = 1 / x.shape[1] if gamma is None else gamma
 
     def kernel(a, b):
         return (gamma * (a @ b.T) + coef) ** degree
@@ -94,7 +104,8 @@ def kernel_inception_distance(
 
 
 def _features(name, features):
-    features = np.asarray(features, "float64")
+    features = check_array("kernel_inception_distance", name, features)
+    features = features.astype("float64")
     if features.ndim != 2 or len(features) < 2 or not features.shape[1]:
         raise ValueError(
             f"kernel_inception_distance: the shape of {name} is {features.shape}, but "
@@ -144,6 +155,7 @@ def paired_error(pictures, truth):
     >>> paired_error(black, black + np.uint8(51))
     51.0
     """
+    _check_lists("paired_error", pictures=pictures, truth=truth)
     if len(pictures) != len(truth) or not len(pictures):
         raise ValueError(
             f"paired_error: got {len(pictures)} pictures and {len(truth)} true ones, "
@@ -167,6 +179,7 @@ def colour_statistics(pictures):
     Returns:
         Two float64 arrays `(3,)`, in levels of 0 to 255.
     """
+    _check_lists("colour_statistics", pictures=pictures)
     total, squares, pixels = 0.0, 0.0, 0
     for picture in pictures:
         flat = _levels(picture).reshape(-1, picture.shape[-1]).astype("float64")
@@ -194,6 +207,7 @@ def baselines(pictures, source, target):
     >>> int(baselines(dark, dark, light)["shift mean of the colours"][0].max())
     200
     """
+    _check_lists("baselines", pictures=pictures, source=source, target=target)
     mean, deviation = colour_statistics(source)
     target_mean, target_deviation = colour_statistics(target)
     # A single colour has no deviation that could be stretched.
@@ -243,6 +257,7 @@ def report(
         "kid_error" and "paired_error" as far as they can be told; and
         "reconstruction_error". `table` prints it.
     """
+    _check_lists("report", pictures=pictures, translated=translated, target=target)
     if len(translated) != len(pictures):
         raise ValueError(
             f"report: got {len(pictures)} pictures and {len(translated)} translated "
@@ -288,6 +303,10 @@ def table(report):
     translated    12.3 +-  1.0            9.5
     errors in levels of 0 to 255
     """
+    if not isinstance(report, dict) or not report.get("rows"):
+        raise ValueError(
+            f"table: report is {shortly(report)}, but it has to be what `report` gives."
+        )
     width = max(len(name) for name in report["rows"])
     first = next(iter(report["rows"].values()))
     lines = [f"{report['pictures']} pictures against {report['target']}"]
@@ -313,8 +332,18 @@ def table(report):
     return "\n".join(lines)
 
 
+def _check_lists(owner, **lists):
+    for name, pictures in lists.items():
+        check_sequence(owner, name, pictures, "pictures (height, width, 3)")
+
+
 def _levels(picture):
-    picture = np.asarray(picture)
+    picture = check_array("metrics", "a picture", picture)
+    if picture.ndim != 3 or picture.shape[-1] != 3 or not picture.size:
+        raise ValueError(
+            f"metrics: a picture's shape is {picture.shape}, but it has to be (height, "
+            "width, 3). Pass a single picture as a list of one."
+        )
     if picture.dtype == np.uint8:
         return picture.astype("float32")
     if not np.issubdtype(picture.dtype, np.floating):

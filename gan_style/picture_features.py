@@ -8,6 +8,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from gan_style.checks import (
+    check_array,
+    check_choice,
+    check_sequence,
+    check_whole_number,
+)
 from gan_style.vgg import vgg_features
 
 # The root mean square of each layer's averaged activations, measured once over 232
@@ -19,6 +25,7 @@ _LAYERS = {
     "relu4_3": 0.919,
     "relu5_3": 1.92,
 }
+_NETWORKS = ("auto", "inception", "vgg16")
 _INCEPTION_FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
 _INCEPTION_SITE = (
     "https://storage.googleapis.com/tensorflow/keras-applications/inception_v3/"
@@ -54,9 +61,17 @@ class PictureFeatures:
         self.name = name
         self.network = network
         self.size = size
-        self.batch_size = batch_size
+        self.batch_size = check_whole_number(
+            "PictureFeatures", "batch_size", batch_size
+        )
 
     def __call__(self, pictures):
+        check_sequence(
+            f"PictureFeatures {self.name}",
+            "the argument",
+            pictures,
+            "pictures (height, width, 3)",
+        )
         rows, batch = [], []
         for picture in pictures:
             picture = self._prepared(picture)
@@ -76,7 +91,18 @@ class PictureFeatures:
         return np.asarray(self.network(np.stack(batch)), "float64")
 
     def _prepared(self, picture):
-        picture = np.asarray(picture)
+        picture = check_array(f"PictureFeatures {self.name}", "a picture", picture)
+        if picture.ndim != 3 or picture.shape[-1] != 3 or not picture.size:
+            raise ValueError(
+                f"PictureFeatures {self.name}: a picture's shape is {picture.shape}, "
+                "but it has to be (height, width, 3). Pass a single picture as a list "
+                "of one."
+            )
+        if picture.dtype != np.uint8 and picture.dtype.kind in "bui":
+            raise ValueError(
+                f"PictureFeatures {self.name}: a picture's dtype is {picture.dtype}, "
+                "but it has to be uint8, or float in [-1, 1]."
+            )
         floats = picture.astype("float32")
         if picture.dtype != np.uint8:
             if not np.abs(floats).max(initial=0) <= 1.001:  # also where there is a NaN
@@ -113,11 +139,7 @@ def picture_features(network="auto", batch_size=16):
     Raises:
         ValueError: for another name, or weights that cannot be had.
     """
-    if network not in ("auto", "inception", "vgg16"):
-        raise ValueError(
-            f"picture_features: network is {network!r}, but it has to be 'auto', "
-            "'inception' or 'vgg16'."
-        )
+    check_choice("picture_features", "network", network, _NETWORKS)
     if network == "inception" or (network == "auto" and _inception_within_reach()):
         return _inception(batch_size)
     return _vgg16(batch_size)

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
+from gan_style.checks import check_array, check_number, check_path, check_whole_number
+
 SUFFIXES = frozenset(".jpg .jpeg .jpe .jfif .png .gif .bmp .webp .tif .tiff".split(" "))
 PIXEL_LIMIT = 89_478_485  # Pillow's own: a quarter of a gigabyte as RGB
 
@@ -62,6 +64,9 @@ def read_picture(source, at_least=None, pixel_limit=PIXEL_LIMIT):
     (2, 3, 3)
     """
     name = _name(source)
+    if at_least is not None:
+        at_least = check_whole_number("read_picture", "at_least", at_least)
+    pixel_limit = check_number("read_picture", "pixel_limit", pixel_limit)
     try:
         with _open(source) as image:
             _check_size(name, image, pixel_limit)
@@ -94,8 +99,8 @@ def _check_size(name, image, pixel_limit):
     width, height = image.size
     if width * height > pixel_limit:
         raise UnreadablePicture(
-            f"{name}: has {width} x {height} pixels, but at most {pixel_limit} fit. "
-            "Make it smaller, or leave it out."
+            f"{name}: has {width} x {height} pixels, but at most {pixel_limit:.0f} "
+            "fit. Make it smaller, or leave it out."
         )
 
 
@@ -243,6 +248,7 @@ def list_pictures(folder):
     Raises:
         NoPictures: if there is no such folder or no picture in it; says what was found.
     """
+    folder = check_path("list_pictures", "folder", folder)
     names, others = [], []
     try:
         with os.scandir(folder) as entries:
@@ -304,9 +310,18 @@ def save_picture(path, picture, **options):
     Raises:
         ValueError: for another kind of array, or a suffix that says no picture kind.
     """
-    path = Path(path)
-    picture = np.asarray(picture)
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[-1] != 3:
+    path = check_path("save_picture", "path", path)
+    picture = check_array("save_picture", "picture", picture)
+    if path.is_dir():
+        raise ValueError(
+            f"save_picture: path is {str(path)!r}, which is a folder. Give a file's."
+        )
+    if (
+        not picture.size
+        or picture.dtype != np.uint8
+        or picture.ndim != 3
+        or picture.shape[-1] != 3
+    ):
         raise ValueError(
             f"save_picture: picture is {picture.dtype} {picture.shape}, but it has to "
             "be uint8 (height, width, 3)."

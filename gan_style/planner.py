@@ -19,7 +19,7 @@ from gan_style.budgets import (
     say_seconds,
     this_machine,
 )
-from gan_style.checks import check_whole_number
+from gan_style.checks import check_array, check_list, check_whole_number, shortly
 from gan_style.style_costs import measure_style, style_memory
 from gan_style.style_runs import Run, default_scales, default_steps
 
@@ -27,6 +27,7 @@ _MARGIN = 0.9  # of a budget is planned with: a measurement of two steps is no o
 _TILE_SIZES = (None, 1024, 768, 512, 384, 256, 192, 128)
 _FINEST_STEPS = (60, 50, 40, 30, 25, 20, 15)  # below, the finest scale stays a blur
 
+_SHAPE = "(count, height, width, channels)"
 _PAPERS_EPOCHS = 200  # of training, as the CycleGAN paper has it
 
 
@@ -121,6 +122,11 @@ def plan_style(
         DoesNotFit: where no run of this size does; it says the largest size that does.
         ValueError: for a budget that is none, or an unknown optimizer.
     """
+    if not hasattr(transfer, "loss_and_gradient"):
+        raise ValueError(
+            f"plan_style: transfer is {shortly(transfer)}, but it has to be a "
+            "StyleTransfer."
+        )
     ways = _ways(transfer, steps, scales, optimizer)
     time = None if time is None else budget("time", time)
     tile_size = _largest_tiles(transfer, _room(memory, machine), optimizer)
@@ -298,7 +304,17 @@ def _every_variable(model):
 
 def _least_training_memory(model, batch):
     """Bytes without which no step can be: what the generators must remember."""
-    pictures = sum(len(part) for part in batch)
+    parts = check_list("plan_training", "batch", batch, "a pair of picture batches")
+    if len(parts) != 2:
+        raise ValueError(
+            f"plan_training: batch has {len(parts)} parts, but it has to be a pair "
+            "(a, b) of picture batches."
+        )
+    a, b = (
+        check_array("plan_training", "a part of batch", part, 4, _SHAPE)
+        for part in parts
+    )
+    pictures = len(a) + len(b)
     shapes = [layer.output.shape[1:] for layer in model.generator_ab.layers]
     floats = sum(math.prod(shape) for shape in shapes if None not in shape)
     return (resident_memory() or 0.0) + 4.0 * pictures * floats

@@ -5,13 +5,22 @@ made without pyplot, so nothing has to be closed, no global state changes, and t
 work where there is no screen. At the end of a notebook cell a figure shows itself.
 """
 
+import collections.abc
 import io
+import math
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from gan_style.checks import check_whole_number
+from gan_style.checks import (
+    check_array,
+    check_list,
+    check_number,
+    check_sequence,
+    check_whole_number,
+    shortly,
+)
 
 DPI = 100
 WIDTH = 900  # pixels that fit beside a notebook's margins
@@ -81,18 +90,21 @@ def picture_grid(
     Raises:
         ValueError: when there is nothing to show, or it is no picture.
     """
+    owner, what = "picture_grid", "pictures (height, width, 3)"
+    check_sequence(owner, "rows", rows, f"rows of {what}")
+    rows = [check_sequence(owner, "a row", row, what) for row in rows]
     rows = [[_shown(picture) for picture in row] for row in rows]
     columns = max((len(row) for row in rows), default=0)
     if not columns:
         raise ValueError("picture_grid: there are no pictures; pass at least one.")
-    if titles is not None and len(titles) != columns:
-        raise ValueError(
-            f"picture_grid: got {len(titles)} titles for {columns} columns of pictures."
-        )
-    if row_titles is not None and len(row_titles) != len(rows):
-        raise ValueError(
-            f"picture_grid: got {len(row_titles)} row_titles for {len(rows)} rows."
-        )
+    for name, words, count in (
+        ("titles", titles, columns),
+        ("row_titles", row_titles, len(rows)),
+    ):
+        if words is not None and len(check_list(owner, name, words, "words")) != count:
+            raise ValueError(
+                f"picture_grid: got {len(words)} {name}, expected {count}, one each."
+            )
     every = [picture for row in rows for picture in row]
     height, width = (max(picture.shape[axis] for picture in every) for axis in (0, 1))
     left = _GAP + (_SIDE if row_titles is not None else 0)
@@ -141,6 +153,11 @@ def loss_curves(history, names=("A", "B")):
     <PixelFigure size 900x300 with 1 Axes>
     """
     losses = getattr(history, "history", history)
+    if not isinstance(losses, collections.abc.Mapping):
+        raise ValueError(
+            f"loss_curves: history is {shortly(history)}, but it has to be what "
+            "CycleGAN.fit returns, or its .history, a dict of lists."
+        )
     a, b = names
     to_b, to_a = f"{a} to {b}", f"{b} to {a}"
     squared, absolute = "mean squared difference", "mean absolute difference"
@@ -216,8 +233,12 @@ def bars(values, label, title=None):
     >>> bars({"do nothing": 20.0, "translated": 8.0}, "mean error in levels of 255")
     <PixelFigure size 700x154 with 1 Axes>
     """
-    if not values:
-        raise ValueError("bars: values are empty; pass a dict of names and numbers.")
+    if not isinstance(values, dict) or not values:
+        raise ValueError(
+            f"bars: values are {shortly(values)}; pass a dict of names and numbers."
+        )
+    for name, value in values.items():
+        check_number("bars", name, value, least=-math.inf)
     height = 70 + 42 * len(values) + (26 if title is not None else 0)
     figure = _figure(700, height, layout="constrained")
     axes = figure.add_subplot()
@@ -302,7 +323,12 @@ def _quiet(axes, grid="both"):
 
 
 def _shown(picture):
-    picture = np.asarray(picture)
+    picture = check_array("picture_grid", "a picture", picture)
+    if not picture.size:
+        raise ValueError(
+            f"picture_grid: a picture's shape is {picture.shape}, but it has to have "
+            "pixels."
+        )
     if picture.ndim == 3 and picture.shape[-1] == 1:
         picture = picture[..., 0]
     if picture.ndim == 2:

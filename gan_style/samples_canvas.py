@@ -9,14 +9,12 @@ from functools import lru_cache
 import numpy as np
 from scipy import ndimage
 
-from gan_style.checks import check_whole_number
+from gan_style.checks import check_choice, check_whole_number
 
 
 def check_sample(owner, kinds, kind, seed, size):
     """Refuses what cannot be drawn, and says what can."""
-    if kind not in kinds:
-        known = " or ".join(repr(one) for one in kinds)
-        raise ValueError(f"{owner}: kind is {kind!r}, but it has to be {known}.")
+    check_choice(owner, "kind", kind, tuple(kinds))
     check_whole_number(owner, "seed", seed, least=0)
     check_whole_number(owner, "size", size, least=16)
 

@@ -70,7 +70,8 @@ def number(name, value, least, most):
     Raises:
         ValueError: if it is none in the range.
     """
-    if not isinstance(value, numbers.Real) or not least <= value <= most:
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not real or not least <= value <= most:
         raise ValueError(
             f"{name}: got {shortly(value)}, expected a number from {least:g} to "
             f"{most:g}."
@@ -84,7 +85,8 @@ def whole(name, value, least=1):
     Raises:
         ValueError: if it is none, or less than `least`.
     """
-    if not isinstance(value, numbers.Integral) or value < least:
+    is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not is_whole or value < least:
         raise ValueError(
             f"{name}: got {shortly(value)}, expected a whole number, at least {least}."
         )

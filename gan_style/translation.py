@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from gan_style.any_size import any_size
-from gan_style.checks import check_whole_number
+from gan_style.checks import check_whole_number, shortly
 from gan_style.tiles import blend_tiles
 
 # Pixels that go through the network at once, unless a single picture or tile is
@@ -103,7 +103,13 @@ def _as_array(picture):
             "translate: a list holds a list, but its items have to be pictures: "
             "arrays, PIL images or paths. Make numbers an array with numpy.asarray."
         )
-    return np.asarray(picture)
+    try:
+        return np.asarray(picture)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"translate: a picture is {shortly(picture)}, but it has to be an array, a "
+            f"PIL image or a path ({error})."
+        ) from error
 
 
 def _check_pictures(array, channels):

@@ -187,7 +187,17 @@ def _check_depth(keras_names, backbone):
 
 
 def _build(wanted, backbone, pooling, padding, dtype):
-    policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+    if dtype is None:
+        dtype = keras.config.dtype_policy()
+    try:
+        policy = keras.dtype_policies.get(dtype)
+    except (TypeError, ValueError, AttributeError) as error:
+        policy = error
+    if "float" not in str(getattr(policy, "compute_dtype", "")):
+        raise ValueError(
+            f"dtype: got {shortly(dtype)}, expected a Keras dtype policy such as "
+            "'float32' or 'mixed_bfloat16'."
+        )
     precise = "float64" if policy.compute_dtype == "float64" else "float32"
     pool = {
         "average": keras_layers.AveragePooling2D,
