@@ -1,5 +1,7 @@
 """Neural style transfer: one photograph, painted like one or several paintings."""
 
+import os
+
 import numpy as np
 import tensorflow as tf
 
@@ -258,7 +260,7 @@ class StyleTransfer:
             noise = sigma * tf.random.stateless_normal((1, *shape, 3), key)
             image = self.content_at(size) + tf.cast(noise, self.dtype)
             return tf.clip_by_value(image, 0.0, 255.0)
-        if isinstance(initial, str):
+        if isinstance(initial, str) and not os.path.isfile(initial):
             raise ValueError(
                 f"initial: got {initial!r}, expected 'content', 'noise' or a picture."
             )
@@ -307,6 +309,8 @@ class StyleTransfer:
             ValueError: for an option that cannot be used, or a checkpoint of another
                 run.
         """
+        if not isinstance(initial, str) or os.path.isfile(initial):
+            initial = inputs.picture("initial", initial)
         run = Run(self, steps, scales, optimizer, settings)
         return run.paint(
             initial, callbacks, progress, checkpoint, save_every, branch_from

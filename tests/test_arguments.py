@@ -1,5 +1,6 @@
 """Whatever is passed: a result, or a ValueError that says what to pass."""
 
+import os
 import re
 import warnings
 
@@ -41,6 +42,10 @@ FEATURES = np.random.default_rng(1).normal(size=(4, 4, 2)).astype("float32")
 def same():
     inputs = keras.Input((16, 16, 3))
     return keras.Model(inputs, keras.layers.Identity()(inputs))
+
+
+# GAN_STYLE_FUZZ=20 tries twenty times as many values, and others at each time.
+TIMES = int(os.environ.get("GAN_STYLE_FUZZ", 1))
 
 
 class Made:
@@ -312,9 +317,9 @@ SAYS = re.compile(
 @pytest.mark.parametrize("name", CALLS)
 def test_anything_gives_a_result_or_is_refused_in_words(made, home, name):
     @settings(
-        max_examples=40,
+        max_examples=25 * TIMES,
         deadline=None,
-        derandomize=True,
+        derandomize=TIMES == 1,
         database=None,
         suppress_health_check=list(HealthCheck),
     )
@@ -379,17 +384,13 @@ class TestFormsOfAPicture:
             np.testing.assert_array_equal(result, made.model.translate(PICTURE))
 
     def test_style_transfer(self, made, given):
-        wanted = made.style().loss_and_gradient(PICTURE)[0]
-        for options in (
-            *({"content": given}, {"styles": given}, {"styles": [given]}),
-            {},
-        ):
-            image = PICTURE if options else given
-            got = made.style(**options).loss_and_gradient(image)[0]
-            # The random features are others each time; what they see is not.
-            assert got["total_variation"] == wanted["total_variation"]
-        np.testing.assert_array_equal(made.style(styles=given).styles[0], PICTURE)
-        np.testing.assert_array_equal(made.style(content=given).content, PICTURE)
+        for styles in (given, [given]):
+            transfer = made.style(given, styles)
+            np.testing.assert_array_equal(transfer.content, PICTURE)
+            np.testing.assert_array_equal(transfer.styles[0], PICTURE)
+        got, wanted = map(made.transfer.loss_and_gradient, (given, PICTURE))
+        assert got[0] == wanted[0]
+        np.testing.assert_array_equal(got[1], wanted[1])
 
     def test_a_start(self, made, given):
         np.testing.assert_array_equal(made.transfer.start(given, 16)[0], PICTURE)
@@ -475,7 +476,7 @@ class TestFloats:
         for loss in (gan_style.content_loss, gan_style.style_loss):
             wanted = float(loss(FEATURES, FEATURES[::-1].copy()))
             got = float(loss(base, FEATURES[::-1].copy()))
-            assert got == pytest.approx(wanted, **within)
+            assert got == pytest.approx(wanted, abs=1e-8, **within)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "int32", "int64", "bool"])
