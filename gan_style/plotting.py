@@ -103,7 +103,8 @@ def picture_grid(
     ):
         if words is not None and len(check_list(owner, name, words, "words")) != count:
             raise ValueError(
-                f"picture_grid: got {len(words)} {name}, expected {count}, one each."
+                f"picture_grid: got {len(words)} {name} for {count} of them; pass one "
+                "for each."
             )
     every = [picture for row in rows for picture in row]
     height, width = (max(picture.shape[axis] for picture in every) for axis in (0, 1))
@@ -234,9 +235,8 @@ def bars(values, label, title=None):
     <PixelFigure size 700x154 with 1 Axes>
     """
     if not isinstance(values, dict) or not values:
-        raise ValueError(
-            f"bars: values are {shortly(values)}; pass a dict of names and numbers."
-        )
+        got = "empty" if isinstance(values, dict) else shortly(values)
+        raise ValueError(f"bars: values are {got}; pass a dict of names and numbers.")
     for name, value in values.items():
         check_number("bars", name, value, least=-math.inf)
     height = 70 + 42 * len(values) + (26 if title is not None else 0)
