@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from gan_style.checks import check_list, shortly
-from gan_style.pictures import read_picture
+from gan_style.pictures import UnreadablePicture, read_picture
 
 
 def picture(name, image):
@@ -54,7 +54,10 @@ def is_one(image):
 
 def _array(name, image):
     if isinstance(image, (str, os.PathLike)) or hasattr(image, "getexif"):
-        return read_picture(image)
+        try:
+            return read_picture(image)
+        except UnreadablePicture as error:
+            raise UnreadablePicture(f"{name}: {error}") from error
     try:
         return np.asarray(image)
     except (TypeError, ValueError) as error:

@@ -238,7 +238,7 @@ def test_what_cannot_be_used_names_itself(options, message):
         ({"optimizer": "sgd"}, "optimizer.*'sgd'.*lbfgs"),
         ({"scales": [16, 24]}, "scales.*32"),
         ({"scales": [16, 32], "steps": [1]}, "scales, steps"),
-        ({"steps": 0}, "positive"),
+        ({"steps": 0}, "steps: got 0.*at least 1"),
         ({"initial": "black"}, "initial.*'black'.*'noise'"),
         ({"initial": CONTENT[..., 0]}, "initial.*RGB"),
         ({"learning_rate": 1.0}, "learning_rate"),
