@@ -1,7 +1,6 @@
 """What `fit` shows and keeps while a CycleGAN trains."""
 
 import csv
-import os
 
 import keras
 import numpy as np
@@ -14,6 +13,7 @@ from gan_style.checks import (
     check_sequence,
     check_whole_number,
 )
+from gan_style.files import replaced
 from gan_style.film import Film
 from gan_style.pictures import save_picture
 
@@ -239,16 +239,13 @@ class LossCurves(keras.callbacks.Callback):
     def _write(self):
         if self.folder is None:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.folder / f".losses.csv.{os.getpid()}.part"
-        try:
-            with open(partial, "w", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file)
-                writer.writerow(self.history)
-                writer.writerows(zip(*self.history.values(), strict=True))
-            os.replace(partial, self.folder / "losses.csv")
-        finally:
-            partial.unlink(missing_ok=True)
+        with (
+            replaced(self.folder / "losses.csv") as partial,
+            open(partial, "w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.writer(file)
+            writer.writerow(self.history)
+            writer.writerows(zip(*self.history.values(), strict=True))
 
 
 class _Display:

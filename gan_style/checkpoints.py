@@ -16,7 +16,6 @@ on from, even in the middle of an epoch:
 
 import contextlib
 import json
-import os
 import struct
 import warnings
 import zipfile
@@ -28,6 +27,7 @@ import tensorflow as tf
 
 from gan_style.archives import check_stored
 from gan_style.checks import check_path, check_whole_number
+from gan_style.files import check_writable, replaced
 
 # What Keras and h5py raise at files that do not fit.
 _BROKEN = (
@@ -106,7 +106,11 @@ class SaveAndResume(keras.callbacks.Callback):
 
         Returns:
             The step at which this training once began.
+
+        Raises:
+            OSError: where the file's folder cannot be written.
         """
+        check_writable(self.path.parent)
         self._first_step = int(model.steps_done.numpy())
         if self.path.exists():
             load_state("SaveAndResume", model, self.path)
@@ -166,16 +170,13 @@ class SaveAndResume(keras.callbacks.Callback):
                 stacklevel=2,
             )
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         # One name, so that a killed process leaves no more than one such file.
-        partial = self.path.with_name(f".{self.path.stem}.part.keras")
-        self.model.save(partial)
-        with open(partial, "rb+") as file:
-            with zipfile.ZipFile(file, "a") as archive:
+        part = f".{self.path.stem}.part.keras"
+        with replaced(self.path, part, durable=True) as partial:
+            self.model.save(partial)
+            with zipfile.ZipFile(partial, "a") as archive:
                 beginning = json.dumps({"first_step": self._first_step})
                 archive.writestr(_BEGINNING, beginning)
-            os.fsync(file.fileno())
-        os.replace(partial, self.path)
         self._saved_step = step
 
 

@@ -1,13 +1,13 @@
 """Notices what goes wrong with a CycleGAN most often, while it trains."""
 
 import math
-import os
 from typing import NamedTuple
 
 import keras
 import numpy as np
 
 from gan_style.checks import check_array, check_path, check_whole_number
+from gan_style.files import replaced
 
 _SHAPE = "(count, height, width, channels)"
 _DIRECTIONS = {
@@ -272,10 +272,8 @@ class Diagnosis(keras.callbacks.Callback):
         )
 
     def _save(self):
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_name(f".{self.path.stem}.part.keras")
-        self.model.save(partial)
-        os.replace(partial, self.path)
+        with replaced(self.path, f".{self.path.stem}.part.keras", True) as partial:
+            self.model.save(partial)
 
 
 def luminance_correlation(pictures, translated):

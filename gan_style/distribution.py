@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from gan_style.checkpoints import load_state
 from gan_style.checks import check_path, check_whole_number, shortly
+from gan_style.files import check_writable, replaced
 
 
 def train(model, dataset, steps, folder=None, every=500, report=None):
@@ -143,6 +144,7 @@ class _States:
 
     def resume(self, model):
         """Gives the model the last state that all workers have, if there is one."""
+        check_writable(self.folder)
         own = self._steps()
         # No worker is further than one state before another: to do the steps up to the
         # next, it needs the others.
@@ -164,10 +166,9 @@ class _States:
                 f"{self.folder} keeps the states before. Go on from there with half "
                 "the learning rate, and look for such numbers in the pictures."
             )
-        self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.folder / f".worker_{self.worker}.part.keras"
-        model.save(partial)
-        os.replace(partial, self._path(step))
+        part = f".worker_{self.worker}.part.keras"
+        with replaced(self._path(step), part, durable=True) as partial:
+            model.save(partial)
         for old in self._steps()[:-2]:
             self._path(old).unlink()
 

@@ -5,6 +5,7 @@ of any size that the network takes, not of the one that it was built for; what w
 written is run and compared with the model, and appears under its name only then.
 """
 
+import errno
 import os
 import shutil
 import tempfile
@@ -16,6 +17,7 @@ import tensorflow as tf
 
 from gan_style.any_size import any_size
 from gan_style.checks import check_path
+from gan_style.files import check_writable, named
 
 # In [-1, 1]: an eighth of one of the 255 steps of a picture. In float32 the programs
 # differ by about 1e-5, as they add in different orders.
@@ -175,12 +177,13 @@ def _signature(generator):
 def _export(owner, generator, path, write, load):
     """Writes beside the goal, compares, and moves to the goal."""
     network = any_size(generator)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    check_writable(path.parent)
     # In a folder, as the file needs its ending; beside the goal, as moving within a
     # disk happens at once or not at all.
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as scratch:
         part = os.path.join(scratch, path.name)
-        write(part)
+        with named(path):
+            _write_fully(write, part)
         difference = _difference(network, load(part))
         low = any(layer.compute_dtype != "float32" for layer in generator.layers)
         tolerance = _LOW_PRECISION_TOLERANCE if low else TOLERANCE
@@ -195,6 +198,13 @@ def _export(owner, generator, path, write, load):
             shutil.rmtree(path)
         os.replace(part, path)
     return difference
+
+
+def _write_fully(write, part):
+    try:
+        write(part)
+    except tf.errors.ResourceExhaustedError as error:  # TensorFlow's full disk
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), part) from error
 
 
 def _difference(network, run):

@@ -1,10 +1,10 @@
 """A film of a training: its frames in a folder, and a GIF that is always whole."""
 
-import os
 from pathlib import Path
 
 import imageio.v3 as imageio
 
+from gan_style.files import replaced
 from gan_style.pictures import read_picture, save_picture
 
 _SECONDS = 8  # of the whole film, unless it has very few or very many frames
@@ -65,8 +65,7 @@ class Film:
         frames = [frame for frame in frames if frame.shape == frames[-1].shape]
         each = min(max(1000 * _SECONDS // len(frames), 50), 400)
         durations = [each] * (len(frames) - 1) + [_LAST]
-        partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
-        try:
+        with replaced(self.path) as partial:
             imageio.imwrite(
                 partial,
                 frames,
@@ -74,9 +73,6 @@ class Film:
                 duration=durations if len(frames) > 1 else _LAST,
                 loop=0,
             )
-            os.replace(partial, self.path)
-        finally:
-            partial.unlink(missing_ok=True)
 
     def _frame(self, step):
         return self.folder / f"{step:08}.png"

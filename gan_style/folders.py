@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 
 from gan_style.any_size import any_size
 from gan_style.checks import check_choice, check_path
+from gan_style.files import named, replaced
 from gan_style.pictures import SUFFIXES, UnreadablePicture, read_picture, save_picture
 from gan_style.translation import translate
 
@@ -252,19 +253,21 @@ class _Record:
                     self.entries[output] = entry
 
     def __enter__(self):
-        self.target.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_name(f"{RECORD}.part")
-        with open(part, "w", encoding="utf-8") as file:
+        for output, entry in self.entries.items():
+            if not entry:
+                self._tidy(self.target / output)
+        with (
+            replaced(self.path, f"{RECORD}.part") as part,
+            open(part, "w", encoding="utf-8") as file,
+        ):
             for output, entry in self.entries.items():
                 file.write(json.dumps([output, *entry]) + "\n")
-                if not entry:
-                    self._tidy(self.target / output)
-        os.replace(part, self.path)
         self.file = open(self.path, "a", encoding="utf-8")
         return self
 
     def __exit__(self, *_):
-        self.file.close()
+        with named(self.path):
+            self.file.close()
 
     @staticmethod
     def _tidy(path):
@@ -289,5 +292,6 @@ class _Record:
 
     def _add(self, output, entry):
         self.entries[output.as_posix()] = entry
-        self.file.write(json.dumps([output.as_posix(), *entry]) + "\n")
-        self.file.flush()
+        with named(self.path):
+            self.file.write(json.dumps([output.as_posix(), *entry]) + "\n")
+            self.file.flush()

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
 from gan_style.checks import check_array, check_number, check_path, check_whole_number
+from gan_style.files import replaced
 
 SUFFIXES = frozenset(".jpg .jpeg .jpe .jfif .png .gif .bmp .webp .tif .tiff".split(" "))
 PIXEL_LIMIT = 89_478_485  # Pillow's own: a quarter of a gigabyte as RGB
@@ -309,6 +310,7 @@ def save_picture(path, picture, **options):
 
     Raises:
         ValueError: for another kind of array, or a suffix that says no picture kind.
+        OSError: where it cannot be written, such as on a full disk.
     """
     path = check_path("save_picture", "path", path)
     picture = check_array("save_picture", "picture", picture)
@@ -334,11 +336,6 @@ def save_picture(path, picture, **options):
         )
     if kind == "JPEG":
         options = {"quality": 95, **options}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with replaced(path) as partial:
         Image.fromarray(picture).save(partial, kind, **options)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
     return path

@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 
 from gan_style.archives import check_stored
 from gan_style.checks import check_choice, check_list, shortly
+from gan_style.files import check_writable, replaced
 from gan_style.style_inputs import number, resize, whole
 from gan_style.style_objective import TERMS
 from gan_style.style_optimizers import LBFGS, Adam
@@ -68,20 +69,16 @@ def save_run(path, **arrays):
     """Writes arrays to an .npz file, complete or not at all.
 
     Args:
-        path: the file; its folder must exist.
+        path: the file. Its folder is made.
         arrays: names and values that NumPy can hold without pickling.
     """
     path = Path(path)
     # One name, so that what a killed process left is written over by the next.
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        with open(partial, "wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with (
+        replaced(path, f".{path.name}.part", durable=True) as partial,
+        open(partial, "wb") as file,
+    ):
+        np.savez(file, allow_pickle=False, **arrays)
 
 
 def load_run(path):
@@ -186,7 +183,10 @@ class Run:
         """Runs to the end, or until a callback sets `stop_training`."""
         transfer = self.transfer
         save_every = whole("save_every", save_every)
-        name = self._fingerprint(initial) if checkpoint else ""
+        name = ""
+        if checkpoint:
+            name = self._fingerprint(initial)
+            check_writable(Path(checkpoint).parent)
         saved, branch = None, None
         if checkpoint and os.path.exists(checkpoint):
             saved = load_run(checkpoint)

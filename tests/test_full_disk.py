@@ -1,0 +1,240 @@
+"""A full disk and one that is read-only: a clear error, and what was there stays.
+
+Where this process may mount a disk of its own, the tests fill it and make it read-only.
+Everywhere else, and beside it, a limit on the size of files does what a full disk does.
+"""
+
+import contextlib
+import os
+import resource
+import signal
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from cyclegans import small
+
+from gan_style import samples
+from gan_style.callbacks import LossCurves
+from gan_style.checkpoints import SaveAndResume
+from gan_style.downloads import DownloadFailed, fetch_dataset, unpack
+from gan_style.export import export_keras, export_savedmodel
+from gan_style.film import Film
+from gan_style.folders import translate_folder
+from gan_style.models import resnet_generator
+from gan_style.pictures import read_picture, save_picture
+from gan_style.style_runs import load_run, save_run
+
+sys.path.insert(0, str(Path(__file__).parent))
+import resume_script
+from test_resume import make_pictures
+
+SIZE = 2 << 20
+
+
+class Disk:
+    """A small disk of its own."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def fill(self, left=0):
+        status = os.statvfs(self.folder)
+        free = status.f_bavail * status.f_frsize
+        (self.folder / "filler").write_bytes(bytes(max(0, free - left)))
+
+    def make_read_only(self):
+        subprocess.run(["mount", "-o", "remount,ro", self.folder], check=True)
+
+    def names(self):
+        found = {path.name for path in self.folder.rglob("*") if path.is_file()}
+        return sorted(found - {"filler"})
+
+
+@pytest.fixture
+def disk(tmp_path):
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", folder]
+    try:
+        mounted = subprocess.run(command, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        mounted = False
+    if not mounted:
+        pytest.skip("may not mount a disk here")
+    yield Disk(folder)
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+@contextlib.contextmanager
+def small_files_only(size):
+    """What writes more than `size` bytes into a file fails, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+PICTURE = np.random.default_rng(0).integers(0, 256, (64, 64, 3), "uint8")
+NUMBERS = np.random.default_rng(0).normal(size=5000)
+
+
+@pytest.fixture(scope="module")
+def generator():
+    return resnet_generator((16, 16, 3), 2, 1)
+
+
+def film(folder, generator):
+    Film(folder).add(0, PICTURE)
+
+
+def curves(folder, generator):
+    callback = LossCurves(folder, every=1000, show=False)
+    for epoch in range(300):
+        callback.on_epoch_end(epoch, {"validity_ab": 0.123456789012345})
+
+
+WRITERS = {
+    "sea.png": lambda folder, _: save_picture(folder / "sea.png", PICTURE),
+    "run.npz": lambda folder, _: save_run(
+        folder / "run.npz", fingerprint=np.array("x"), image=NUMBERS
+    ),
+    "0000.png": film,
+    "losses.csv": curves,
+    "it.keras": lambda folder, generator: export_keras(generator, folder / "it.keras"),
+    "served": lambda folder, generator: export_savedmodel(generator, folder / "served"),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_full_disk_is_named_with_the_file(disk, generator, name):
+    disk.fill(left=4096)
+    with pytest.raises(OSError, match=rf"No space left.*make room.*{name}") as error:
+        WRITERS[name](disk.folder, generator)
+    assert name in error.value.filename
+    assert set(disk.names()) <= {"losses.csv", "film.gif"}  # whole ones
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_read_only_folder_is_named(disk, generator, name):
+    disk.make_read_only()
+    with pytest.raises(OSError, match="Read-only file system.*another folder"):
+        WRITERS[name](disk.folder, generator)
+
+
+@pytest.mark.parametrize("name", set(WRITERS) - {"served"})
+def test_a_file_that_may_not_grow_is_named(tmp_path, generator, name):
+    with small_files_only(2048), pytest.raises(OSError, match="make room") as error:
+        WRITERS[name](tmp_path, generator)
+    assert name in error.value.filename
+    left = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert left <= {"losses.csv"}
+
+
+def test_the_picture_and_the_run_before_stay(tmp_path):
+    save_picture(tmp_path / "sea.png", PICTURE // 2)
+    save_run(tmp_path / "run.npz", fingerprint=np.array("old"))
+    with small_files_only(2048):
+        for name in ("sea.png", "run.npz"):
+            with pytest.raises(OSError, match="as it was"):
+                WRITERS[name](tmp_path, None)
+    np.testing.assert_array_equal(read_picture(tmp_path / "sea.png"), PICTURE // 2)
+    assert str(load_run(tmp_path / "run.npz")["fingerprint"]) == "old"
+    assert sorted(os.listdir(tmp_path)) == ["run.npz", "sea.png"]
+
+
+class Limit(keras.callbacks.Callback):
+    """The disk is full from a certain step on."""
+
+    def __init__(self, step, stack):
+        super().__init__()
+        self.step, self.stack = step, stack
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if int(self.model.steps_done) == self.step:
+            self.stack.enter_context(small_files_only(10_000))
+
+
+def test_a_training_goes_on_from_the_last_state_when_there_is_room_again(tmp_path):
+    folder = make_pictures(tmp_path)
+    train = resume_script.load(folder).train
+    straight = resume_script.build()
+    straight.fit(train, epochs=2, verbose=0)
+
+    def callback():
+        return SaveAndResume(folder / "states" / "it.keras", every=2)
+
+    with contextlib.ExitStack() as stack, pytest.raises(OSError, match="it.keras"):
+        resume_script.build().fit(
+            resume_script.load(folder).train,
+            epochs=2,
+            verbose=0,
+            callbacks=[callback(), Limit(3, stack)],
+        )
+    assert os.listdir(folder / "states") == ["it.keras"]
+    saved = keras.models.load_model(folder / "states" / "it.keras")
+    assert int(saved.steps_done) == 2
+    model = resume_script.build()
+    train = resume_script.load(folder).train
+    model.fit(train, epochs=2, verbose=0, callbacks=[callback()])
+    got, want = resume_script.state(model), resume_script.state(straight)
+    assert all(np.array_equal(got[name], want[name]) for name in want)
+
+
+def test_a_folder_that_cannot_be_written_ends_training_before_it_begins(disk):
+    disk.make_read_only()
+    model = small()
+    model.compile()
+    with pytest.raises(OSError, match="Read-only file system"):
+        SaveAndResume(disk.folder / "it.keras").resume(model)
+
+
+def test_a_folder_of_pictures_goes_on_when_there_is_room_again(tmp_path, generator):
+    for number in range(3):
+        save_picture(tmp_path / f"in/{number}.png", samples.fruit("apple", number, 32))
+    # The second one needs more room than there is.
+    save_picture(tmp_path / "in/1.png", PICTURE)
+    folders = tmp_path / "in", tmp_path / "out"
+    with small_files_only(6000), pytest.raises(OSError, match=r"make room.*1\.png"):
+        translate_folder(generator, *folders, progress=False)
+    assert sorted(os.listdir(folders[1])) == [".translated.jsonl", "0.png"]
+    result = translate_folder(generator, *folders, progress=False)
+    assert [path.name for path in result.skipped] == ["0.png"]
+    assert [path.name for path in result.done] == ["1.png", "2.png"]
+
+
+def test_the_record_of_a_folder_survives_a_full_disk(disk, generator, tmp_path):
+    save_picture(tmp_path / "in/0.png", PICTURE)
+    folders = tmp_path / "in", disk.folder / "out"
+    translate_folder(generator, *folders, progress=False)
+    before = (folders[1] / ".translated.jsonl").read_bytes()
+    save_picture(tmp_path / "in/1.png", PICTURE)
+    disk.fill()
+    with pytest.raises(OSError, match=r"No space left.*translated\.jsonl"):
+        translate_folder(generator, *folders, progress=False)
+    assert (folders[1] / ".translated.jsonl").read_bytes() == before
+    (disk.folder / "filler").unlink()
+    result = translate_folder(generator, *folders, progress=False)
+    assert len(result.skipped) == len(result.done) == 1
+
+
+def test_an_archive_that_does_not_fit_leaves_nothing_to_trust(disk, tmp_path):
+    with zipfile.ZipFile(tmp_path / "it.zip", "w") as archive:
+        archive.writestr("it/trainA/0.jpg", bytes(SIZE + 1))
+    with pytest.raises(OSError, match="No space left"):
+        unpack(tmp_path / "it.zip", disk.folder / "it", inside="it")
+    assert list(disk.folder.iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written_is_named(disk):
+    disk.make_read_only()
+    with pytest.raises(DownloadFailed, match=r"Read-only.*apple2orange\.zip into"):
+        fetch_dataset("apple2orange", "http://127.0.0.1:9", disk.folder / "cache")
