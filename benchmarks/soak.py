@@ -34,7 +34,7 @@ class Watch(keras.callbacks.Callback):
         super().__init__()
         self.minutes = minutes
         self.noted = []  # (minute, MiB)
-        self.step = 0
+        self.step = self.next = 0
         self.epoch = 0
 
     def on_train_begin(self, logs=None):
@@ -46,7 +46,8 @@ class Watch(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self.step += 1
         minute = (time.monotonic() - self.begun) / 60
-        if minute >= len(self.noted):
+        if minute >= self.next:
+            self.next = int(minute) + 1
             self.noted.append((minute, resident_memory() / 2**20))
             print(
                 f"{minute:5.1f} min  step {self.step:7}  epoch {self.epoch:5}  "

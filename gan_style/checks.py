@@ -172,3 +172,30 @@ def check_path(owner, name, value):
         f"{owner}: {name} is {shortly(value)}{reason}, but it has to be a path, a "
         "string or a pathlib.Path."
     )
+
+
+def check_training_pictures(owner, name, pictures):
+    """Refuses an array of pictures that would spoil a training without a word.
+
+    Raises:
+        ValueError: for an array with numbers that are not finite or not in [-1, 1].
+
+    >>> check_training_pictures("fit", "x", np.full((1, 8, 8, 3), 200, "uint8"))
+    Traceback (most recent call last):
+    ValueError: fit: x holds numbers from 200 to 200 (uint8), but pictures have to be in
+    [-1, 1]. Pass x / 127.5 - 1 as float32, or a dataset of gan_style.datasets.
+    """
+    pictures = np.asarray(pictures)
+    low, high = (pictures.min(), pictures.max()) if pictures.size else (0, 0)
+    if not -1.001 <= low <= high <= 1.001:  # also where there is a NaN
+        finite = np.isfinite([low, high]).all()
+        raise ValueError(
+            f"{owner}: {name} holds numbers from {low:.4g} to {high:.4g} "
+            f"({pictures.dtype}), but pictures have to be in [-1, 1]. "
+            + (
+                f"Pass {name} / 127.5 - 1 as float32, or a dataset of "
+                "gan_style.datasets."
+                if finite
+                else "Look for where what is not finite comes from."
+            )
+        )

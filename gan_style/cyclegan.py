@@ -8,19 +8,26 @@ a pool of earlier fakes for the discriminators, Adam with beta_1 0.5.
 from contextlib import contextmanager
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
 from gan_style.adversarial import AdversarialModel
 from gan_style.averaging import averaged_copy, update_averages
 from gan_style.checkpoints import resumable
-from gan_style.checks import check_choice, check_number, check_whole_number
+from gan_style.checks import (
+    check_choice,
+    check_number,
+    check_training_pictures,
+    check_whole_number,
+)
 from gan_style.cyclegan_losses import (
     discriminator_loss,
     reconstruction_loss,
     validity_loss,
 )
 from gan_style.image_pool import ImagePool
+from gan_style.layers import ImagePool
 from gan_style.translation import translate
 
 LOSSES = (
@@ -231,8 +238,15 @@ class CycleGAN(AdversarialModel):
         A dataset of `gan_style.datasets` goes on where this model stands, so that a
         saved and loaded model sees the pictures that it would have seen; see
         `gan_style.checkpoints`.
+
+        Raises:
+            ValueError: for arrays with numbers that are not finite, or not in [-1, 1].
         """
         if getattr(x, "position", None) is None:
+            for name, arrays in (("x", x), ("y", y)):
+                for array in keras.tree.flatten(arrays):
+                    if isinstance(array, np.ndarray) or tf.is_tensor(array):
+                        check_training_pictures("CycleGAN.fit", name, array)
             return super().fit(x, y, *args, callbacks=callbacks, **kwargs)
         with resumable(self, x, callbacks, kwargs) as (x, callbacks, kwargs):
             return super().fit(x, y, *args, callbacks=callbacks, **kwargs)

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from gan_style.style_features import compiled
+from gan_style.style_inputs import number, whole
 
 
 class PixelOptimizer:
@@ -63,7 +64,11 @@ class Adam(PixelOptimizer):
         self, image, evaluate, learning_rate=5.0, beta_1=0.9, beta_2=0.99, average=0.99
     ):
         super().__init__(image, evaluate)
-        self.settings = learning_rate, beta_1, beta_2, average
+        below_one = {"beta_1": beta_1, "beta_2": beta_2, "average": average}
+        self.settings = (
+            number("learning_rate", learning_rate, 0, 1e4),
+            *(number(name, value, 0, 1 - 1e-7) for name, value in below_one.items()),
+        )
         self.momentum, self.velocity, self.mean = (
             tf.Variable(tf.zeros_like(self.image)) for _ in range(3)
         )
@@ -125,7 +130,8 @@ class LBFGS(PixelOptimizer):
 
     def __init__(self, image, evaluate, memory=10, first_move=2.0):
         super().__init__(image, evaluate)
-        self.memory, self.first_move = memory, first_move
+        self.memory = whole("memory", memory)
+        self.first_move = number("first_move", first_move, 0, 1e4)
         shape, dtype = self.image.shape[1:], self.image.dtype
         self.gradient = tf.Variable(tf.zeros_like(self.image))
         self.terms = tf.Variable(tf.zeros(1, dtype), shape=tf.TensorShape([None]))
