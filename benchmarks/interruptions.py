@@ -1,6 +1,6 @@
 """Kills work at random moments, again and again, and looks at how it ends.
 
-    python benchmarks/interruptions.py                    # 25 kills of each of 4 jobs
+    python benchmarks/interruptions.py                    # 16 kills of each of 7 jobs
     python benchmarks/interruptions.py --kills 5 training
 
 Each job runs once without interruption. Then it is started, killed (SIGKILL) after a
@@ -10,16 +10,23 @@ the bit. A job that stops with an error, such as one that read a half-written fi
 the whole with that error.
 
 - training: CycleGAN, `SaveAndResume` every 3 steps; weights, optimizers and pools;
+- saving: the same, killed as soon as a file is being written;
 - style: a style transfer with a checkpoint every 2 steps; its picture;
+- style_saving: the same, killed as soon as a file is being written;
 - download: 4 MB from a server on loopback that takes its time; the file;
-- folder: `translate_folder` on 40 pictures; the 40 files.
+- folder: `translate_folder` on 40 pictures; the 40 files;
+- workers: CycleGAN on two worker processes, saved every 3 steps; both are killed, the
+  second a little later, and started again; weights, optimizers and pools of both.
 """
 
 import argparse
+import fnmatch
 import hashlib
 import http.server
+import json
 import os
 import random
+import socket
 import subprocess
 import sys
 import tempfile
@@ -34,13 +41,38 @@ import numpy as np
 CONTENT = np.random.default_rng(0).bytes(4_000_000)
 EVERY = 3  # steps between two savings of the training
 # What the jobs keep beside their results, which tells when they ran.
-RECORDS = ("steps.log", "training.keras", "run.npz", "painted/.translated.jsonl")
+RECORDS = (
+    *("steps.log", "training.keras", "run.npz", "painted/.translated.jsonl"),
+    "states/worker_*",
+)
+
+
+def cyclegan():
+    import keras
+
+    from gan_style import CycleGAN, patch_discriminator, resnet_generator
+
+    keras.utils.set_random_seed(3)
+    shape = (16, 16, 3)
+    networks = [resnet_generator(shape, 2, 1, name=name) for name in ("ab", "ba")]
+    networks += [patch_discriminator(shape, 2, name=name) for name in ("a", "b")]
+    model = CycleGAN(*networks, pool_size=9, seed=5, average_decay=0.9)
+    model.compile()
+    return model
+
+
+def save_state(path, model, value):
+    """Writes all that a training goes on from."""
+    variables = [*model.variables, *model.generator_optimizer.variables]
+    variables += model.discriminator_optimizer.variables
+    means = {id(v) for metric in model.metrics for v in metric.variables}
+    np.savez(path, *(value(v) for v in variables if id(v) not in means))
 
 
 def training(folder, begin):
     import keras
 
-    from gan_style import CycleGAN, datasets, patch_discriminator, resnet_generator
+    from gan_style import datasets
     from gan_style.checkpoints import SaveAndResume
 
     class Log(keras.callbacks.Callback):
@@ -53,20 +85,33 @@ def training(folder, begin):
         def on_train_batch_end(self, batch, logs=None):
             pass  # else Keras begins batches in another thread
 
-    keras.utils.set_random_seed(3)
-    shape = (16, 16, 3)
-    networks = [resnet_generator(shape, 2, 1, name=name) for name in ("ab", "ba")]
-    networks += [patch_discriminator(shape, 2, name=name) for name in ("a", "b")]
-    model = CycleGAN(*networks, pool_size=9, seed=5, average_decay=0.9)
-    model.compile()
+    model = cyclegan()
     data = datasets.load("samples/fruit", 16, seed=7, train_count=10, test_count=0)
     save = SaveAndResume(folder / "training.keras", every=EVERY)
     begin()
     model.fit(data.train, epochs=9, verbose=0, callbacks=[save, Log()])
-    variables = [*model.variables, *model.generator_optimizer.variables]
-    variables += model.discriminator_optimizer.variables
-    means = {id(v) for metric in model.metrics for v in metric.variables}
-    np.savez(folder / "end.npz", *(v.numpy() for v in variables if id(v) not in means))
+    save_state(folder / "end.npz", model, lambda variable: variable.numpy())
+
+
+def workers(folder, begin):
+    import tensorflow as tf
+
+    strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    from gan_style import datasets
+    from gan_style.distribution import train
+
+    with strategy.scope():
+        model = cyclegan()
+    options = {"seed": 7, "train_count": 20, "test_count": 0}
+    data = datasets.load("samples/fruit", 16, batch_size=2, **options)
+    begin()
+    train(model, data.train, 90, folder / "states", EVERY)
+
+    def local(variable):
+        return strategy.experimental_local_results(variable.value)[0].numpy()
+
+    number = strategy.cluster_resolver.task_id
+    save_state(folder / f"end_{number}.npz", model, local)
 
 
 def style(folder, begin):
@@ -114,7 +159,13 @@ def folder(folder, begin):
     translate_folder(generator, originals, folder / "painted", progress=False)
 
 
-JOBS = {job.__name__: job for job in (training, style, download, folder)}
+JOBS = {job.__name__: job for job in (training, style, download, folder, workers)}
+# Which job is killed while this file of it is being written.
+AIMED = {
+    "saving": ("training", ".training.part.keras"),
+    "style_saving": ("style", ".run.npz.part"),
+}
+NAMES = ("training", "saving", "style", "style_saving", "download", "folder", "workers")
 
 
 class SlowServer(http.server.BaseHTTPRequestHandler):
@@ -139,21 +190,71 @@ class SlowServer(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def cluster():
+    """What tells each of two workers on this machine about the other."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
+    for one in sockets:
+        one.close()
+    tasks = [{"type": "worker", "index": number} for number in range(2)]
+    return [
+        {"TF_CONFIG": json.dumps({"cluster": {"worker": addresses}, "task": task})}
+        for task in tasks
+    ]
+
+
 def start(job, place, environment):
-    """Starts a job in a process of its own, and waits until its work begins."""
+    """Starts a job in processes of its own, and waits until their work begins."""
     place.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, __file__, "--run", job, str(place)]
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen(command, env=environment, **options)
-    if process.stdout.readline().strip() != "begin":
-        raise RuntimeError(f"{job} did not begin:\n{process.communicate()[1]}")
-    return process
+    options = {"stdout": subprocess.PIPE, "text": True}
+    processes = []
+    for more in cluster() if job == "workers" else [{}]:
+        # Into a file: a pipe that nobody reads would fill and hold the job up.
+        with open(place.with_name(f"{place.name}.{len(processes)}.err"), "w") as errors:
+            process = subprocess.Popen(
+                command, env={**environment, **more}, stderr=errors, **options
+            )
+        process.errors = Path(errors.name)
+        processes.append(process)
+    for process in processes:
+        if process.stdout.readline().strip() != "begin":
+            kill(processes)
+            raise RuntimeError(f"{job} did not begin:\n{process.errors.read_text()}")
+    return processes
 
 
-def finish(job, process):
-    _, errors = process.communicate()
-    if process.returncode:
-        raise RuntimeError(f"{job} failed:\n{errors}")
+def kill(processes, pause=0.0):
+    for process in processes:
+        process.kill()
+        time.sleep(pause)
+    for process in processes:
+        process.communicate()
+
+
+def finish(job, processes):
+    for process in processes:
+        process.communicate()
+    for process in processes:
+        if process.returncode:
+            raise RuntimeError(f"{job} failed:\n{process.errors.read_text()}")
+
+
+def wait_for(partial, processes, times, pause):
+    """Waits until a file is being written for so many times, and a little longer.
+
+    Returns:
+        Whether that came before the job was through.
+    """
+    there = False
+    while processes[0].poll() is None:
+        before, there = there, partial.exists()
+        times -= there and not before
+        if not times:
+            time.sleep(pause)
+            return True
+        time.sleep(0.0003)
+    return False
 
 
 def contents(place):
@@ -161,10 +262,10 @@ def contents(place):
     found = {}
     for path in sorted(place.rglob("*")):
         name = path.relative_to(place).as_posix()
-        if name == "end.npz":
+        if name.startswith("end") and name.endswith(".npz"):
             with np.load(path) as file:
                 found[name] = [file[key].tobytes() for key in file]
-        elif path.is_file() and name not in RECORDS:
+        elif path.is_file() and not any(fnmatch.fnmatch(name, r) for r in RECORDS):
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found
 
@@ -176,44 +277,60 @@ def repeated(place):
     return max(backwards, default=0)
 
 
-def torment(job, kills, home, environment, chance):
-    process = start(job, home / "straight", environment)
+def torment(name, kills, home, environment, chance):
+    job, partial = AIMED.get(name, (name, None))
+    processes = start(job, home / "straight", environment)
     begun = time.perf_counter()
-    finish(job, process)
+    finish(job, processes)
     length = time.perf_counter() - begun
     want = contents(home / "straight")
-    done = ends = most = 0
+    done = ends = most = hits = 0
     while done < kills:
         place = home / f"tormented_{ends}"
         while True:
-            process = start(job, place, environment)
-            try:
+            processes = start(job, place, environment)
+            if partial:
+                # The first saving but seldom: the steps between are to be done, too.
+                when = chance.randint(1, 5), chance.uniform(0, 0.02)
+                through = not wait_for(place / partial, processes, *when)
+            else:
                 # Often early: a restart that does the rest undisturbed tells little.
-                process.wait(chance.uniform(0, 1.1) * length * chance.random())
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.communicate()
-                done += 1
-                continue
-            finish(job, process)
-            break
+                through = waited(
+                    chance.uniform(0, 1.1) * length * chance.random(), processes
+                )
+            if through:
+                finish(job, processes)
+                break
+            kill(processes, chance.uniform(0, 0.3) if len(processes) > 1 else 0)
+            done += 1
+            hits += bool(partial) and (place / partial).exists()
         ends += 1
         got = contents(place)
         if got != want:
             names = [n for n in {*got, *want} if got.get(n) != want.get(n)]
-            raise RuntimeError(f"{job}: not as without interruption: {names}")
+            raise RuntimeError(f"{name}: not as without interruption: {names}")
         if job == "training":
             most = max(most, repeated(place))
-    note = f"; at most {most} steps done again, of {EVERY}" if most else ""
+    note = f"; {hits} left half a file" if partial else ""
+    note += f"; at most {most} steps done again, of {EVERY}" if most else ""
     print(
-        f"{job:9} {done:4} kills, {ends:3} ends, all as without any{note}", flush=True
+        f"{name:12} {done:4} kills, {ends:3} ends, all as without any{note}", flush=True
     )
+
+
+def waited(seconds, processes):
+    """Waits so long at most; whether the job was through before."""
+    try:
+        processes[0].wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("jobs", nargs="*", metavar="JOB", help=", ".join(JOBS))
-    parser.add_argument("--kills", type=int, default=25, help="of each job")
+    parser.add_argument("jobs", nargs="*", metavar="JOB", help=", ".join(NAMES))
+    parser.add_argument("--kills", type=int, default=16, help="of each job")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--run", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -221,13 +338,13 @@ def main():
         job, place = arguments.run
         JOBS[job](Path(place), lambda: print("begin", flush=True))
         return
-    if unknown := set(arguments.jobs) - set(JOBS):
-        parser.error(f"no job {sorted(unknown)}; there are {', '.join(JOBS)}")
+    if unknown := set(arguments.jobs) - set(NAMES):
+        parser.error(f"no job {sorted(unknown)}; there are {', '.join(NAMES)}")
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), SlowServer)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     environment = {**os.environ, "GAN_STYLE_PORT": str(server.server_port)}
     chance = random.Random(arguments.seed)
-    for job in arguments.jobs or JOBS:
+    for job in arguments.jobs or NAMES:
         with tempfile.TemporaryDirectory() as home:
             torment(job, arguments.kills, Path(home), environment, chance)
 

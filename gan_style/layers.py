@@ -263,8 +263,18 @@ class UpsamplingConv2D(layers.Layer):
     def call(self, images):
         kernel = ops.cast(self._phase_kernel(), self.compute_dtype)
         phases = ops.conv(images, kernel, padding="same", data_format="channels_last")
-        result = ops.depth_to_space(phases, 2, data_format="channels_last")
+        result = self._interleaved(phases)
         return result if self.bias is None else result + self.bias
+
+    @staticmethod
+    def _interleaved(phases):
+        if hasattr(ops, "depth_to_space"):
+            return ops.depth_to_space(phases, 2, data_format="channels_last")
+        # Keras 3.12, the last for Python 3.10, lacks it.
+        _, height, width, channels = ops.shape(phases)
+        phases = ops.reshape(phases, (-1, height, width, 2, 2, channels // 4))
+        phases = ops.transpose(phases, (0, 1, 3, 2, 4, 5))
+        return ops.reshape(phases, (-1, 2 * height, 2 * width, channels // 4))
 
     def _phase_kernel(self):
         channels = self.kernel.shape[2]

@@ -78,7 +78,12 @@ def test_results_are_float32_under_mixed_precision(policy):
             lambda: keras.Sequential([keras.Input((4,)), layers.Dense(3)]),
             r"\(None, 4\)",
         ),
-        (lambda: keras.Model(*[keras.Input((8, 8, None))] * 2), "number of channels"),
+        (
+            lambda: keras.Sequential(
+                [keras.Input((8, 8, None)), layers.Activation("tanh")]
+            ),
+            "number of channels",
+        ),
         (lambda: "generator", "built keras.Model"),
     ],
 )

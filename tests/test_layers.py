@@ -264,6 +264,12 @@ class TestUpsamplingConv2D:
             got = in_graph(tf.constant(x))
             np.testing.assert_allclose(got, theirs(x), atol=1e-12)
 
+    def test_without_an_operation_that_older_keras_lacks(self, monkeypatch):
+        layer, x = UpsamplingConv2D(3), normal(2, 3, 5, 4)
+        want = layer(x)
+        monkeypatch.delattr(keras.ops, "depth_to_space", raising=False)
+        np.testing.assert_array_equal(layer(x), want)
+
     def test_computes_in_half_precision_with_float32_weights(self, policy):
         policy("mixed_bfloat16")
         layer = UpsamplingConv2D(2)
