@@ -105,7 +105,7 @@ def workers(folder, begin):
     options = {"seed": 7, "train_count": 20, "test_count": 0}
     data = datasets.load("samples/fruit", 16, batch_size=2, **options)
     begin()
-    train(model, data.train, 90, folder / "states", EVERY)
+    train(model, data.train, 30, folder / "states", EVERY)
 
     def local(variable):
         return strategy.experimental_local_results(variable.value)[0].numpy()
