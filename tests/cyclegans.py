@@ -71,4 +71,5 @@ def all_equal(first, second):
 def one_step(model, a, b):
     """The losses of this step alone."""
     model.reset_metrics()
-    return model.train_on_batch(a, b, return_dict=True)
+    losses = model.train_on_batch(a, b, return_dict=True)
+    return {name: float(loss) for name, loss in losses.items()}
