@@ -27,7 +27,6 @@ from gan_style.cyclegan_losses import (
     validity_loss,
 )
 from gan_style.image_pool import ImagePool
-from gan_style.layers import ImagePool
 from gan_style.translation import translate
 
 LOSSES = (
