@@ -1,5 +1,6 @@
 """Unpacks zip archives that may come from anybody."""
 
+import errno
 import os
 import shutil
 import stat
@@ -9,6 +10,8 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
+from gan_style.files import named
+
 _CHUNK = 1 << 18
 _MOST_FILES = 200_000
 _MOST_BYTES = 16 << 30
@@ -17,6 +20,8 @@ _MOST_BYTES = 16 << 30
 _ALWAYS_FITS = 64 << 20
 _MOST_RATIO = 100
 _ENCRYPTED = 0x1
+# What is the disk's fault, not the archive's.
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 
 class BadArchive(ValueError):
@@ -35,6 +40,7 @@ def unpack(archive, folder, inside="", most_files=_MOST_FILES, most_bytes=_MOST_
     Raises:
         BadArchive: for a member with an absolute path, a `..`, a link or a name that
             is there twice; for too many or too large members; for a damaged archive.
+        OSError: where the disk is full or read-only.
     """
     folder = Path(folder)
     partial = folder.with_name(f".{folder.name}.unpacking")
@@ -52,17 +58,24 @@ def unpack(archive, folder, inside="", most_files=_MOST_FILES, most_bytes=_MOST_
         os.replace(wanted, folder)
     except BadArchive:
         raise
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise BadArchive(
+                f"{archive}: cannot be unpacked here ({str(error)[:300]}); "
+                "nothing was kept."
+            ) from error
+        with named(folder):
+            raise
     except (
         zipfile.BadZipFile,
         zlib.error,
         EOFError,
         NotImplementedError,
-        OSError,
         ValueError,
     ) as error:
         raise BadArchive(
-            f"{archive}: is no whole zip archive, or cannot be unpacked here "
-            f"({str(error)[:300]}); nothing was kept."
+            f"{archive}: is no whole zip archive ({str(error)[:300]}); nothing "
+            "was kept."
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -37,7 +37,7 @@ class TranslationGrid(keras.callbacks.Callback):
         every_steps: steps from one grid to the next, instead of epochs.
         names: what A and B hold, for the titles.
 
-    >>> import tempfile
+    >>> import os, tempfile
     >>> class Upside:
     ...     steps_done = 0
     ...     def translate(self, pictures, direction):

@@ -326,7 +326,11 @@ class CycleGAN(AdversarialModel):
 
     def train_step(self, data):
         a, b = self._unpack(data)
-        losses, (fake_a, fake_b), gradients = self._generator_gradients(a, b)
+        variables = [v.value for v in self.generator_variables]
+        with _watching(variables) as tape:
+            losses, (fake_a, fake_b) = self.generator_losses(a, b, training=True)
+            objective = self.scaled_loss(losses["generators"], self.generator_optimizer)
+        gradients = tape.gradient(objective, variables)
         self.generator_optimizer.apply(gradients, self.generator_variables)
         if self.average_decay is not None:
             update_averages(
@@ -348,30 +352,6 @@ class CycleGAN(AdversarialModel):
 
         self.steps_done.assign_add(1)
         return self._running_means({**losses, **answers})
-
-    def _generator_gradients(self, a, b):
-        variables = [v.value for v in self.generator_variables]
-
-        def differentiated(direction, pictures, of_target):
-            with _watching(variables) as tape:
-                losses, fake = self.cycle_losses(
-                    direction, pictures, of_target, training=True
-                )
-                objective = self.scaled_loss(
-                    losses["generators"], self.generator_optimizer
-                )
-            gradients = tape.gradient(
-                objective, variables, unconnected_gradients="zero"
-            )
-            return losses, fake, gradients
-
-        # One direction is differentiated before the other begins: gradients add up, and
-        # only the activations of one have to be kept at a time.
-        of_ab, fake_b, first = differentiated("ab", a, b)
-        with tf.control_dependencies(first):
-            of_ba, fake_a, second = differentiated("ba", b, a)
-        gradients = [x + y for x, y in zip(first, second, strict=True)]
-        return _joined(of_ab, of_ba), (fake_a, fake_b), gradients
 
     def test_step(self, data):
         a, b = self._unpack(data)
