@@ -25,6 +25,7 @@ from gan_style.checks import (
 DPI = 100
 WIDTH = 900  # pixels that fit beside a notebook's margins
 _GAP, _LINE, _SIDE = 6, 22, 22  # pixels: between pictures, of a title, of a row's title
+_TRIFLE = 1e-6  # pixels
 
 # The two directions, told apart by colour and by the kind of line.
 _STYLES = (
@@ -272,9 +273,14 @@ def rendered(figure):
 
 
 def _figure(width, height, kind=PixelFigure, **options):
-    return kind(
-        figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white", **options
-    )
+    inches = _inches(width), _inches(height)
+    return kind(figsize=inches, dpi=DPI, facecolor="white", **options)
+
+
+def _inches(pixels):
+    # Matplotlib 3.10 rounds down: 1.16 inches of 100 pixels would be 115.
+    inches = pixels / DPI
+    return inches if inches * DPI >= pixels else math.nextafter(inches, math.inf)
 
 
 def _text(figure, size, across, down, words, **options):
@@ -296,12 +302,14 @@ def _place(figure, size, across, down, cell, picture, map_range):
     height, width = own_zoom * picture.shape[0], own_zoom * picture.shape[1]
     across += (cell[1] - width) // 2
     down += (cell[0] - height) // 2
+    # Edges within the pixels' own by a trifle: Matplotlib 3.10 rounds sizes up, and 80
+    # pixels, which became 80.00000000000001 on their way there, would be drawn as 81.
     axes = figure.add_axes(
         (
-            across / size[0],
-            1 - (down + height) / size[1],
-            width / size[0],
-            height / size[1],
+            (across + _TRIFLE) / size[0],
+            1 - (down + height - _TRIFLE) / size[1],
+            (width - 2 * _TRIFLE) / size[0],
+            (height - 2 * _TRIFLE) / size[1],
         )
     )
     lowest, highest = map_range or (None, None)

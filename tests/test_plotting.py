@@ -43,6 +43,17 @@ def test_shows_every_pixel_as_a_block(pictures, zoom):
         assert contains(shown, blocks(picture, zoom))
 
 
+def test_is_exact_at_sizes_that_are_no_whole_hundredths_of_an_inch():
+    # 1.16 inches of 100 pixels are 115.99999999999999, and 1.1 are 110.00000000000001.
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 8, 170, 3), "uint8")
+    for width in range(90, 170, 2):
+        shown = plotting.rendered(plotting.picture_row(pictures[:, :, :width], zoom=1))
+        assert shown.shape == (20, 2 * width + 18, 3)
+        for place, picture in zip((6, width + 12), pictures, strict=True):
+            part = shown[6:14, place : place + width]
+            np.testing.assert_array_equal(part, picture[:, :width])
+
+
 def test_a_notebook_shows_the_same_pixels_as_the_file(pictures):
     # With pyplot loaded, IPython draws figures its own way, and cuts their margins.
     from IPython.core.pylabtools import print_figure
