@@ -181,10 +181,28 @@ def _fetch_more(url, partial, have, size, seconds, bar):
             f"{url} has {int(announced) + have} bytes, but {size} were expected. "
             "It is another file than the one that this version knows."
         )
-    with open(partial, "ab" if have else "wb") as file:
+    with _writing(partial):
+        # Unbuffered: what does not fit would be written again when it is closed.
+        file = open(partial, "ab" if have else "wb", buffering=0)
+    with file:
         for chunk in received(answer, url, size - have):
-            file.write(chunk)
             bar.update(len(chunk))
+            with _writing(partial):
+                while chunk:  # a disk that fills up takes a part of it
+                    chunk = chunk[file.write(chunk) :]
+
+
+@contextlib.contextmanager
+def _writing(partial):
+    # Else a full disk would pass for a bad connection, and be tried again.
+    try:
+        yield
+    except OSError as error:
+        raise DownloadFailed(
+            f"{partial} could not be written: {error.strerror}. Make room, or choose "
+            f"another folder. {_size(partial)} bytes are kept; the next call goes on "
+            "from there, and checks the whole."
+        ) from error
 
 
 def received(answer, url, most):

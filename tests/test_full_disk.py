@@ -5,11 +5,13 @@ Everywhere else, and beside it, a limit on the size of files does what a full di
 """
 
 import contextlib
+import hashlib
 import os
 import resource
 import signal
 import subprocess
 import sys
+import threading
 import zipfile
 from pathlib import Path
 
@@ -18,10 +20,11 @@ import numpy as np
 import pytest
 from cyclegans import small
 
-from gan_style import samples
+from gan_style import downloads, samples, vgg
+from gan_style.archives import unpack
 from gan_style.callbacks import LossCurves
 from gan_style.checkpoints import SaveAndResume
-from gan_style.downloads import DownloadFailed, fetch_dataset, unpack
+from gan_style.downloads import DownloadFailed, fetch_dataset
 from gan_style.export import export_keras, export_savedmodel
 from gan_style.film import Film
 from gan_style.folders import translate_folder
@@ -31,6 +34,7 @@ from gan_style.style_runs import save_run
 
 sys.path.insert(0, str(Path(__file__).parent))
 import resume_script
+from test_downloads import Server, archive
 from test_resume import make_pictures
 
 SIZE = 2 << 20
@@ -142,13 +146,13 @@ def test_a_file_that_may_not_grow_is_named(tmp_path, generator, name):
 def test_the_picture_and_the_run_before_stay(tmp_path):
     save_picture(tmp_path / "sea.png", PICTURE // 2)
     save_run(tmp_path / "run.npz", fingerprint=np.array("old"))
+    before = (tmp_path / "run.npz").read_bytes()
     with small_files_only(2048):
         for name in ("sea.png", "run.npz"):
             with pytest.raises(OSError, match="as it was"):
                 WRITERS[name](tmp_path, None)
     np.testing.assert_array_equal(read_picture(tmp_path / "sea.png"), PICTURE // 2)
-    with np.load(tmp_path / "run.npz") as run:
-        assert str(run["fingerprint"]) == "old"
+    assert (tmp_path / "run.npz").read_bytes() == before
     assert sorted(os.listdir(tmp_path)) == ["run.npz", "sea.png"]
 
 
@@ -233,6 +237,54 @@ def test_an_archive_that_does_not_fit_leaves_nothing_to_trust(disk, tmp_path):
     with pytest.raises(OSError, match="No space left"):
         unpack(tmp_path / "it.zip", disk.folder / "it", inside="it")
     assert list(disk.folder.iterdir()) == []
+
+
+@pytest.fixture
+def server():
+    noise = np.random.default_rng(0).bytes(90_000)
+    one = Server(archive(extra=[("tiny/noise", noise)]))
+    threading.Thread(target=one.serve_forever, args=(0.02,), daemon=True).start()
+    yield one
+    one.shutdown()
+    one.server_close()
+
+
+def test_a_download_that_outgrows_the_disk_goes_on_when_there_is_room(
+    server, tmp_path, monkeypatch
+):
+    digest = hashlib.sha256(server.content).hexdigest()
+    facts = downloads.Dataset(len(server.content), digest, ("red", "redder"))
+    monkeypatch.setitem(downloads.DATASETS, "tiny", facts)
+    message = r"tiny\.zip\.part could not be written.* 50000 bytes"
+    with small_files_only(50_000), pytest.raises(DownloadFailed, match=message):
+        fetch_dataset("tiny", server.site, tmp_path)
+    assert len(server.asked) == 1  # a full disk is no bad connection
+    assert sorted(os.listdir(tmp_path)) == ["tiny.lock", "tiny.zip.part"]
+    folder = fetch_dataset("tiny", server.site, tmp_path)
+    assert (folder / "trainA" / "0.png").exists()
+    assert [begin for _, begin in server.asked] == [None, "bytes=50000-"]
+    assert sorted(os.listdir(tmp_path)) == ["tiny", "tiny.lock"]
+
+
+def test_what_a_full_disk_left_of_a_download_is_checked_with_the_rest(server, tmp_path):
+    wrong = hashlib.sha256(b"another").hexdigest()
+    file, size = tmp_path / "it.zip", len(server.content)
+    with small_files_only(50_000), pytest.raises(DownloadFailed, match="be written"):
+        downloads.download(server.site, file, size, wrong)
+    with pytest.raises(DownloadFailed, match="SHA-256"):
+        downloads.download(server.site, file, size, wrong)
+    assert os.listdir(tmp_path) == []
+
+
+def test_weights_that_do_not_fit_leave_nothing(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr(vgg, "_SITE", server.site)
+    with (
+        small_files_only(50_000),
+        pytest.raises(vgg.WeightsUnavailable, match=r"too large.*models/vgg19.*h5"),
+    ):
+        vgg.vgg_features("relu1_1", weights="imagenet")
+    assert os.listdir(tmp_path / "models") == []
 
 
 def test_a_cache_that_cannot_be_written_is_named(disk):
