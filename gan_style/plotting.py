@@ -304,23 +304,12 @@ def _place(figure, size, across, down, cell, picture, map_range):
     down += (cell[0] - height) // 2
     # Edges within the pixels' own by a trifle: Matplotlib 3.10 rounds sizes up, and 80
     # pixels, which became 80.00000000000001 on their way there, would be drawn as 81.
-    axes = figure.add_axes(
-        (
-            (across + _TRIFLE) / size[0],
-            1 - (down + height - _TRIFLE) / size[1],
-            (width - 2 * _TRIFLE) / size[0],
-            (height - 2 * _TRIFLE) / size[1],
-        )
-    )
+    box = np.array([across, size[1] - down - height, width, height], "float64")
+    box += _TRIFLE * np.array([1, 1, -2, -2])
+    axes = figure.add_axes((box / (*size, *size)).tolist())
     lowest, highest = map_range or (None, None)
-    axes.imshow(
-        picture,
-        interpolation="nearest",
-        aspect="auto",
-        cmap="magma",
-        vmin=lowest,
-        vmax=highest,
-    )
+    options = {"cmap": "magma", "vmin": lowest, "vmax": highest}
+    axes.imshow(picture, interpolation="nearest", aspect="auto", **options)
     axes.set_axis_off()
 
 
