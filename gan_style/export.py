@@ -53,7 +53,9 @@ def export_keras(generator, path):
     any_size(generator)  # which refuses what is no such model
 
     def load(written):
-        return any_size(keras.models.load_model(written, compile=False)).run
+        loaded = keras.models.load_model(written, compile=False)
+        # `run` alone would not keep the model alive.
+        return lambda pictures: any_size(loaded).run(pictures)
 
     return _export("export_keras", generator, path, generator.save, load)
 

@@ -9,9 +9,9 @@ from gan_style.style_losses import precise
 from gan_style.style_objective import StyleObjective, Targets, Weights
 
 # What strength 0.5 means, found by eye: relative style counts 40 times as much as
-# relative content, and a neighbour's squared difference of a level 1.5e-4: less, and
+# relative content, and a neighbour's squared difference of a level 1e-4: less, and
 # a calm sky keeps a weave of single pixels; more, and the style falls behind.
-_STYLE_AT_HALF, _VARIATION_AT_HALF = 40.0, 3e-4
+_STYLE_AT_HALF, _VARIATION_AT_HALF = 40.0, 2e-4
 
 
 def prepare(transfer, size, tile_size=None):

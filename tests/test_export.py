@@ -1,5 +1,7 @@
 """Exports against the models that they came from."""
 
+import gc
+
 import keras
 import numpy as np
 import pytest
@@ -34,6 +36,18 @@ def test_keras_file_gives_the_picture(generator, tmp_path):
     x = pictures(2, 32, 32, 3)
     loaded = keras.models.load_model(path)
     np.testing.assert_allclose(loaded(x), generator(x), atol=1e-6)
+
+
+def test_the_files_model_lives_until_it_is_compared(tmp_path, monkeypatch):
+    compare = export._difference
+
+    def after_a_collection(network, run):
+        gc.collect()
+        return compare(network, run)
+
+    monkeypatch.setattr(export, "_difference", after_a_collection)
+    model = unet_generator((16, 16, 3), 2)
+    assert export.export_keras(model, tmp_path / "it.keras") < 1e-3
 
 
 def test_savedmodel_gives_the_picture_at_any_size(generator, tmp_path):
