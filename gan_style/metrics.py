@@ -86,10 +86,6 @@ def kernel_inception_distance(
     degree = check_number(owner, "degree", degree)
     coef = check_number(owner, "coef", coef)
     in_x, in_y = _draw(len(x), len(y), subsets, subset_size, seed)
-    gamma = 1 / x.shape[1] if gamma is None else gamma
-    gamma = check_number("kernel_inception_distance", "gamma", gamma)
-    coef = check_number("kernel_inception_distance", "coef", coef)
-    degree = check_number("kernel_inception_distance", "degree", degree)
 
     def kernel(a, b):
         return (gamma * (a @ b.T) + coef) ** degree
