@@ -4,6 +4,7 @@ Both have the networks, losses, optimizers and batch of `gan_style`, so that the
 benchmark compares how the step is written and nothing else.
 """
 
+import accelerator
 import keras
 import tensorflow as tf
 from keras import layers
@@ -147,16 +148,15 @@ def tutorial_step(generator, shape, filters, discriminator_filters, **compile_op
             )
         return loss_ab
 
-    return lambda a, b: step(a, b).numpy()
+    return step
 
 
 def torch_step(kind, shape, filters, discriminator_filters, bfloat16=False):
     """A step in PyTorch, channels last; returns a function, or None without torch."""
-    try:
-        import torch
-    except ImportError:
+    torch = accelerator.torch
+    if torch is None:
         return None
-    from torch import nn
+    nn, device = torch.nn, accelerator.torch_device()
 
     torch.manual_seed(0)
     functional = nn.functional
@@ -237,9 +237,9 @@ def torch_step(kind, shape, filters, discriminator_filters, bfloat16=False):
         return nn.Sequential(*parts, SameConv(8 * f, 1, 1, True))
 
     make = UNet if kind == "unet" else resnet
-    last = torch.channels_last
-    g_ab, g_ba = make().to(memory_format=last), make().to(memory_format=last)
-    d_a, d_b = (discriminator().to(memory_format=last) for _ in "ab")
+    last = {"device": device, "memory_format": torch.channels_last}
+    g_ab, g_ba = make().to(**last), make().to(**last)
+    d_a, d_b = (discriminator().to(**last) for _ in "ab")
     of_generators = [*g_ab.parameters(), *g_ba.parameters()]
     of_discriminators = [*d_a.parameters(), *d_b.parameters()]
     for_generators = torch.optim.Adam(of_generators, 2e-4, (0.5, 0.999))
@@ -256,18 +256,15 @@ def torch_step(kind, shape, filters, discriminator_filters, bfloat16=False):
         return valids + 10 * cycle + 2 * same, fake_a.detach(), fake_b.detach()
 
     def step(a, b):
-        a, b = (
-            torch.from_numpy(x).permute(0, 3, 1, 2).to(memory_format=last)
-            for x in (a, b)
-        )
-        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        a, b = (torch.from_numpy(x).permute(0, 3, 1, 2).to(**last) for x in (a, b))
+        with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
             for p in of_discriminators:
                 p.requires_grad_(False)
             loss, fake_a, fake_b = losses(a, b)
         for_generators.zero_grad()
         loss.backward()
         for_generators.step()
-        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
             for p in of_discriminators:
                 p.requires_grad_(True)
             judged = 0.5 * (
@@ -279,6 +276,6 @@ def torch_step(kind, shape, filters, discriminator_filters, bfloat16=False):
         for_discriminators.zero_grad()
         judged.backward()
         for_discriminators.step()
-        return float(loss.detach())
+        return loss.detach()
 
     return step

@@ -13,8 +13,8 @@ features (hed), with max pooling and zero padding:
   torch     PyTorch, one picture, targets cached, its own L-BFGS
 
 Times are medians of steps that take turns within one process. Peak memory is the
-resident set of a process that does nothing else. The loss that judges the curve is
-`neutral_loss`, which shares no line with any of the three.
+resident set of a process that does nothing else, or what it takes of a GPU. The loss
+that judges the curve is `neutral_loss`, which shares no line with any of the three.
 """
 
 import argparse
@@ -26,13 +26,13 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import accelerator
 import keras
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 from skimage import data
 
-from gan_style.budgets import resident_memory
 from gan_style.style_losses import convert_weights, gram_matrix
 from gan_style.style_optimizers import LBFGS
 from gan_style.style_transfer import StyleTransfer
@@ -145,8 +145,7 @@ def tutorial(content, style):
 
 def torch_way(content, style):
     """PyTorch on the same features, targets cached, torch.optim.LBFGS."""
-    import torch
-
+    torch, device = accelerator.torch, accelerator.torch_device()
     torch.set_num_threads(os.cpu_count())
     model = vgg_features(LAYERS, weights="hed", pooling="max")
     network = []
@@ -162,8 +161,8 @@ def torch_way(content, style):
         elif isinstance(layer, keras.layers.MaxPooling2D):
             network.append((layer.name, torch.nn.MaxPool2d(2)))
     for _, layer in network:
-        layer.to(memory_format=torch.channels_last)
-    mean = torch.tensor([123.68, 116.779, 103.939]).view(1, 3, 1, 1)
+        layer.to(device=device, memory_format=torch.channels_last)
+    mean = torch.tensor([123.68, 116.779, 103.939], device=device).view(1, 3, 1, 1)
 
     def look(image):
         x, out = image - mean, {}
@@ -181,7 +180,7 @@ def torch_way(content, style):
         return flat @ flat.T
 
     def tensor(x):
-        return torch.tensor(x).permute(0, 3, 1, 2).contiguous()
+        return torch.tensor(x, device=device).permute(0, 3, 1, 2).contiguous()
 
     with torch.no_grad():
         base = look(tensor(content))[CONTENT]
@@ -220,7 +219,7 @@ def convolution_peak(dtype):
     """Multiply-adds a second, times two, of one large convolution."""
     x = tf.cast(tf.random.normal((1, 128, 128, 256)), dtype)
     kernel = tf.cast(tf.random.normal((3, 3, 256, 256)), dtype)
-    convolve = tf.function(lambda: tf.nn.conv2d(x, kernel, 1, "SAME"))
+    convolve = tf.function(lambda: tf.nn.conv2d(x, kernel, 1, "SAME")[0, 0, 0, 0])
     convolve()
     seconds = min(timed(convolve) for _ in range(5))
     return 2 * 9 * 128 * 128 * 256 * 256 / seconds
@@ -241,7 +240,7 @@ def operations(height, width):
 
 def timed(function):
     begun = time.perf_counter()
-    function()
+    accelerator.wait(function())
     return time.perf_counter() - begun
 
 
@@ -253,8 +252,8 @@ def speed(sizes, steps, paths, methods):
         content, style = pictures(size, paths)
         ways = {method: build(method, content, style)[1] for method in methods}
         for step in ways.values():
-            step()
-            step()
+            accelerator.wait(step())
+            accelerator.wait(step())
         times = {method: [] for method in methods}
         for _ in range(steps):
             for method, step in ways.items():
@@ -343,16 +342,14 @@ def main():
     parser.add_argument("--json", help="where to write the numbers")
     options = parser.parse_args()
     methods = list(METHODS)
-    try:
-        import torch  # noqa: F401
-    except ImportError:
+    if accelerator.torch is None:
         methods.remove("torch")
         print("torch is not installed: left out")
     if options.memory:
         step = build(options.memory, *pictures(options.sizes[0], options.pictures))[1]
         step()
         step()
-        print(resident_memory(peak=True) / 1e9)
+        print(accelerator.peak_memory() / 1e9)
         return
     report = {"speed": speed(options.sizes, options.steps, options.pictures, methods)}
     if options.curve:
