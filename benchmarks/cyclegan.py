@@ -165,11 +165,17 @@ def built(variant, network, side, batch):
             accelerator.wait(step(*batch)), accelerator.wait(step(*batch))
         return step
 
-    if not accelerator.gpu_name():
-        return warm_up(), None
-    with accelerator.GpuMemory() as memory:
+    begun, mib = time.perf_counter(), None
+    if accelerator.gpu_name():
+        with accelerator.GpuMemory() as memory:
+            step = warm_up()
+        mib = memory.bytes / 2**20
+    else:
         step = warm_up()
-    return step, memory.bytes / 2**20
+    if step is not None:
+        took = time.perf_counter() - begun
+        print(f"{variant}: built, and run twice, in {took:.0f} s", flush=True)
+    return step, mib
 
 
 def chosen_variants(bfloat16, xla):

@@ -3,16 +3,21 @@
 from pathlib import Path
 
 import imageio.v3 as imageio
+import numpy as np
 
 from gan_style.files import replaced
 from gan_style.pictures import read_picture, save_picture
 
-_SECONDS = 8  # of the whole film, unless it has very few or very many frames
+_SECONDS = 8  # of the whole film, unless it has few frames
+_MOST = 160  # frames in it: what shows in that time, and what memory holds
 _LAST = 2000  # milliseconds that the last frame stays
 
 
 class Film:
-    """Keeps frames as PNG files, and writes them as a GIF.
+    """Keeps frames as PNG files, and writes them as a GIF of some seconds.
+
+    A long training has more frames than those seconds can show: then the GIF takes
+    some, evenly from the first to the last, so that it takes no more memory either.
 
     A restarted training goes on with the frames that it finds: those from its step on
     belong to a past that did not last, and go.
@@ -57,13 +62,15 @@ class Film:
             self.write()
 
     def write(self):
-        """Writes the GIF from all frames of the newest one's size."""
-        frames = [read_picture(self._frame(step)) for step in self.steps()]
-        if not frames:
+        """Writes the GIF from the frames of the newest one's size."""
+        steps = self.steps()
+        if not steps:
             return
-        self._written = len(frames)
+        self._written = len(steps)
+        shown = np.linspace(0, len(steps) - 1, min(len(steps), _MOST)).round()
+        frames = [read_picture(self._frame(steps[int(i)])) for i in shown]
         frames = [frame for frame in frames if frame.shape == frames[-1].shape]
-        each = min(max(1000 * _SECONDS // len(frames), 50), 400)
+        each = min(1000 * _SECONDS // len(frames), 400)
         durations = [each] * (len(frames) - 1) + [_LAST]
         with replaced(self.path) as partial:
             imageio.imwrite(

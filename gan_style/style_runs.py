@@ -57,7 +57,7 @@ def default_steps(scales, finest=60, most=150):
         [146, 117, 94, 75, 60]
     """
     behind = range(len(scales) - 1, -1, -1)
-    return [min(most, round(finest * 1.25**k)) for k in behind]
+    return [round(min(most, finest * 1.25**k)) for k in behind]
 
 
 def new_history():

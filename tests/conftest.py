@@ -6,6 +6,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import pytest
+import tensorflow as tf
+
+# Tests compare with float64, to float32's own rounding: a GPU's TF32 has less.
+tf.config.experimental.enable_tensor_float_32_execution(False)
 
 
 @pytest.fixture

@@ -214,6 +214,23 @@ def _touch(path):
     path.touch()
 
 
+def test_a_long_film_shows_frames_from_the_first_to_the_last(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr("gan_style.film.save_picture", lambda path, frame: _touch(path))
+    monkeypatch.setattr(
+        "gan_style.film.read_picture",
+        lambda path: shown.append(int(path.stem)) or np.zeros((2, 2, 3), "uint8"),
+    )
+    film = Film(tmp_path)
+    film.write = lambda: None
+    for step in range(1000):
+        film.add(step, None)
+    Film.write(film)
+    assert (shown[0], shown[-1]) == (0, 999)
+    assert len(shown) == len(set(shown)) == 160
+    assert set(np.diff(shown)) == {6, 7}
+
+
 def test_no_folder_no_film_no_files(model, pictures, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     train(model, TranslationGrid(*pictures), LossCurves())

@@ -403,6 +403,7 @@ class TestRecords:
             (b"\xff\xff", "no tf.train.Example"),
             (tf.train.Example().SerializeToString(), "'image' with the bytes"),
         ],
+        ids=["no picture", "no example", "no image"],
     )
     def test_a_broken_record_is_named_or_skipped(self, records, record, message):
         path = records / "monet_tfrec" / "monet02-1.tfrec"

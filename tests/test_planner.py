@@ -45,6 +45,12 @@ def test_seconds_are_those_of_every_scale():
     assert SLOW.seconds(transfer(), [512], [10]) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("size", [512, 1024, 2048])
+def test_the_steps_are_whole_numbers_at_any_size(slow, size):
+    plan = plan_style(transfer(size))
+    assert all(type(count) is int for count in plan.steps)
+
+
 def test_less_time_means_fewer_steps_and_a_run_that_fits(slow):
     default = plan_style(transfer()).seconds
     plan = plan_style(transfer(), time=default / 2)
