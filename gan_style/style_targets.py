@@ -9,9 +9,10 @@ from gan_style.style_losses import precise
 from gan_style.style_objective import StyleObjective, Targets, Weights
 
 # What strength 0.5 means, found by eye: relative style counts 40 times as much as
-# relative content, and a neighbour's squared difference of a level 1e-4: less, and
-# a calm sky keeps a weave of single pixels; more, and the style falls behind.
-_STYLE_AT_HALF, _VARIATION_AT_HALF = 40.0, 2e-4
+# relative content, and total variation of power 0.5 a hundredth a level. With less, a
+# calm sky keeps a weave of single pixels; with more, it gets speckles, and the style
+# falls behind. Other powers weigh an edge of 50 levels alike.
+_STYLE_AT_HALF, _VARIATION_AT_HALF, _EDGE = 40.0, 1e-2, 50.0
 
 
 def prepare(transfer, size, tile_size=None):
@@ -97,11 +98,12 @@ def _balanced(transfer, plain, start, shape):
         least = 0.01 * tf.reduce_mean(tf.square(target))
         variance = tf.maximum(tf.reduce_mean(variance), least)
         content[name] = transfer.content_layers[name] / float(variance + 1e-12)
+    variation = _VARIATION_AT_HALF * _EDGE ** (1 - 2 * transfer.power)
     return Weights(
         content,
         style,
         1 - transfer.strength,
         _STYLE_AT_HALF * transfer.strength,
-        _VARIATION_AT_HALF * transfer.strength / (shape[0] * shape[1]),
+        variation * transfer.strength / (shape[0] * shape[1]),
         transfer.power,
     )

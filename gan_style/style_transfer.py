@@ -59,7 +59,8 @@ class StyleTransfer:
         content_weight: see above; where it is set, so are the other two.
         style_weight: see above.
         total_variation_weight: see above.
-        total_variation_power: see `total_variation_loss`.
+        total_variation_power: see `total_variation_loss`; by default 0.5, or 1 with
+            weights of one's own.
         blend: each style's share; equal ones by default. They are scaled to sum to 1.
         masks: for each style where it goes: an array `(height, width)` in [0, 1] (or
             uint8) of any size, a `PIL.Image`, a path, or None for everywhere.
@@ -100,7 +101,7 @@ class StyleTransfer:
         content_weight=None,
         style_weight=None,
         total_variation_weight=None,
-        total_variation_power=1.0,
+        total_variation_power=None,
         blend=None,
         masks=None,
         style_scale=1.0,
@@ -136,7 +137,11 @@ class StyleTransfer:
         ]
         self.strength = inputs.number("strength", strength, 0, 1)
         self.factors = _factors(content_weight, style_weight, total_variation_weight)
-        self.power = inputs.number("total_variation_power", total_variation_power, 1, 4)
+        if total_variation_power is None:
+            total_variation_power = 1.0 if self.factors else 0.5
+        self.power = inputs.number(
+            "total_variation_power", total_variation_power, 0.5, 4
+        )
         self.style_scale = inputs.number("style_scale", style_scale, 0.01, 100)
         self.content_layers = inputs.layer_weights("content_layers", content_layers)
         self.style_layers = inputs.layer_weights("style_layers", style_layers)

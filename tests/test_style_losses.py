@@ -61,6 +61,31 @@ def test_total_variation_sums_every_pair_of_neighbours(pair):
     assert float(total_variation_loss(a[None])) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("power", [0.5, 0.75, 1.25])
+def test_total_variation_raised_to_a_power(pair, power):
+    a = pair[0]
+    squares = np.diff(a, axis=0)[:, :-1] ** 2 + np.diff(a, axis=1)[:-1] ** 2
+    expected = squares**power if power > 1 else (squares + 1) ** power - 1
+    got = float(total_variation_loss(a, power))
+    assert got == pytest.approx(expected.sum(), rel=1e-12)
+
+
+def test_total_variation_of_a_flat_picture_has_no_slope_at_any_power():
+    flat = tf.fill((4, 4, 3), 7.0)
+    with tf.GradientTape() as tape:
+        tape.watch(flat)
+        loss = total_variation_loss(flat, 0.5)
+    assert float(loss) == 0
+    assert not np.any(tape.gradient(loss, flat))
+
+
+def test_half_a_power_spares_an_edge_and_squares_do_not():
+    ramp = np.tile(np.linspace(0, 200, 9), (9, 1))[..., None]
+    edge = np.where(ramp < 100, 0.0, 200.0)
+    assert total_variation_loss(edge, 0.5) < 1.05 * total_variation_loss(ramp, 0.5)
+    assert total_variation_loss(edge) > 7 * total_variation_loss(ramp)
+
+
 def test_losses_of_bfloat16_activations_are_summed_in_float32():
     x = tf.cast(tf.fill((64, 64, 1), 1.0), tf.bfloat16)
     assert gram_matrix(x).dtype == tf.float32
