@@ -62,6 +62,17 @@ def _watching(variables):
         yield tape
 
 
+def _once_there(awaited, *tensors):
+    """The tensors, but not before those awaited are there.
+
+    Tied by a number: TensorFlow takes mere control dependencies, and operations that do
+    nothing, out of a graph again, and with them at times the order of a variable's
+    reading and writing.
+    """
+    token = tf.add_n([tf.reshape(tensor, (-1,))[0] for tensor in awaited])
+    return [tf.where(tf.math.is_nan(token), np.nan, tensor) for tensor in tensors]
+
+
 def _check_networks(**networks):
     for name, network in networks.items():
         if not isinstance(network, keras.Model) or not network.built:
@@ -326,11 +337,11 @@ class CycleGAN(AdversarialModel):
 
     def train_step(self, data):
         a, b = self._unpack(data)
-        variables = [v.value for v in self.generator_variables]
-        with _watching(variables) as tape:
-            losses, (fake_a, fake_b) = self.generator_losses(a, b, training=True)
-            objective = self.scaled_loss(losses["generators"], self.generator_optimizer)
-        gradients = tape.gradient(objective, variables)
+        of_ab, fake_b, first = self._generator_gradients("ab", a, b)
+        # One direction after the other: so their activations take turns in memory.
+        later_a, later_b = _once_there(first, a, b)
+        of_ba, fake_a, second = self._generator_gradients("ba", later_b, later_a)
+        gradients = [x + y for x, y in zip(first, second, strict=True)]
         self.generator_optimizer.apply(gradients, self.generator_variables)
         if self.average_decay is not None:
             update_averages(
@@ -340,6 +351,8 @@ class CycleGAN(AdversarialModel):
                 self.steps_done,
             )
 
+        # The discriminators have been read by now, and may change.
+        fake_a, fake_b = _once_there(gradients, fake_a, fake_b)
         pooled_a, pooled_b = self.pool_a(fake_a), self.pool_b(fake_b)
         variables = [v.value for v in self.discriminator_variables]
         with _watching(variables) as tape:
@@ -351,7 +364,18 @@ class CycleGAN(AdversarialModel):
         self.discriminator_optimizer.apply(gradients, self.discriminator_variables)
 
         self.steps_done.assign_add(1)
-        return self._running_means({**losses, **answers})
+        return self._running_means({**_joined(of_ab, of_ba), **answers})
+
+    def _generator_gradients(self, direction, pictures, of_target):
+        """One direction's losses, translated batch, and gradients of the generators."""
+        variables = [v.value for v in self.generator_variables]
+        with _watching(variables) as tape:
+            losses, fake = self.cycle_losses(direction, pictures, of_target, True)
+            objective = self.scaled_loss(losses["generators"], self.generator_optimizer)
+        gradients = tape.gradient(
+            objective, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+        return losses, fake, gradients
 
     def test_step(self, data):
         a, b = self._unpack(data)
