@@ -18,3 +18,11 @@ def policy():
     before = keras.config.dtype_policy()
     yield keras.config.set_dtype_policy
     keras.config.set_dtype_policy(before)
+
+
+@pytest.fixture(scope="session")
+def fresh():
+    """Gives the model of resume_script.py, traced once, its first state again."""
+    import resume_script
+
+    return resume_script.begins_again()

@@ -1,4 +1,4 @@
-"""A training in a process of its own, for test_resume.py: see `main`."""
+"""Trainings in processes of their own, for test_resume.py; others share `build`."""
 
 import json
 import os
@@ -34,6 +34,25 @@ def build():
     model = CycleGAN(*networks, pool_size=3, seed=5, name="cyclegan")
     model.compile()
     return model
+
+
+def begins_again():
+    """Returns a function that gives one model, compiled once, at its first state."""
+    model = build()
+    variables = [
+        *model.variables,
+        *model.generator_optimizer.variables,
+        *model.discriminator_optimizer.variables,
+    ]
+    first = [np.array(v) for v in variables]
+
+    def again():
+        for variable, value in zip(variables, first, strict=True):
+            variable.assign(value)
+        model._initial_epoch = None  # which BackupAndRestore sets and Keras keeps
+        return model
+
+    return again
 
 
 def load(folder):
@@ -81,30 +100,41 @@ def callback(folder, kind):
     }[kind]()
 
 
-def main(folder, kind, kill_at, out):
-    """Trains three epochs of five steps, and writes the state to `out`."""
-    seen = Seen(int(kill_at) or None)
-    if kind == "load":
-        # The other half of a training whose first half another process saved.
-        model = keras.models.load_model(os.path.join(folder, "half.keras"))
-        history = model.fit(
-            load(folder).train,
-            steps_per_epoch=7,
-            verbose=0,
-            callbacks=[seen],
-        )
-    else:
-        model = build()
-        history = model.fit(
-            load(folder).train,
-            epochs=3,
-            verbose=0,
-            callbacks=[callback(folder, kind), seen],
-        )
-    np.savez(out, **state(model))
-    with open(out + ".json", "w") as file:
-        json.dump({"steps": seen.steps, "epochs": history.epoch}, file)
+def fit(model, folder, kinds, kill_at=None, **options):
+    """Trains; returns the steps and epochs that were done."""
+    seen = Seen(kill_at)
+    callbacks = [callback(folder, kind) for kind in kinds]
+    history = model.fit(
+        load(folder).train, verbose=0, callbacks=[*callbacks, seen], **options
+    )
+    return {"steps": seen.steps, "epochs": history.epoch}
+
+
+def killed(folder):
+    """Trains with two callbacks that save, and dies in the middle of an epoch."""
+    fit(build(), folder, ["every", "batches"], kill_at=8, epochs=3)
+
+
+def resumed(folder):
+    """Goes on with what other processes saved, and notes each state at the end.
+
+    "load" is the other half of a training whose first half is in a file; "every" and
+    "batches" are what `killed` left, up to three epochs of five steps.
+    """
+    notes = {}
+
+    def note(kind, model, *arguments, **options):
+        notes[kind] = fit(model, folder, *arguments, **options)
+        np.savez(os.path.join(folder, f"{kind}.npz"), **state(model))
+
+    half = keras.models.load_model(os.path.join(folder, "half.keras"))
+    note("load", half, [], steps_per_epoch=7)
+    again = begins_again()
+    for kind in ("every", "batches"):
+        note(kind, again(), [kind], epochs=3)
+    with open(os.path.join(folder, "notes.json"), "w") as file:
+        json.dump(notes, file)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    {"killed": killed, "resumed": resumed}[sys.argv[1]](sys.argv[2])

@@ -168,17 +168,20 @@ class Limit(keras.callbacks.Callback):
             self.stack.enter_context(small_files_only(10_000))
 
 
-def test_a_training_goes_on_from_the_last_state_when_there_is_room_again(tmp_path):
+def test_a_training_goes_on_from_the_last_state_when_there_is_room_again(
+    tmp_path, fresh
+):
     folder = make_pictures(tmp_path)
     train = resume_script.load(folder).train
-    straight = resume_script.build()
+    straight = fresh()
     straight.fit(train, epochs=2, verbose=0)
+    want = resume_script.state(straight)
 
     def callback():
         return SaveAndResume(folder / "states" / "it.keras", every=2)
 
     with contextlib.ExitStack() as stack, pytest.raises(OSError, match="it.keras"):
-        resume_script.build().fit(
+        fresh().fit(
             resume_script.load(folder).train,
             epochs=2,
             verbose=0,
@@ -187,10 +190,10 @@ def test_a_training_goes_on_from_the_last_state_when_there_is_room_again(tmp_pat
     assert os.listdir(folder / "states") == ["it.keras"]
     saved = keras.models.load_model(folder / "states" / "it.keras")
     assert int(saved.steps_done) == 2
-    model = resume_script.build()
+    model = fresh()
     train = resume_script.load(folder).train
     model.fit(train, epochs=2, verbose=0, callbacks=[callback()])
-    got, want = resume_script.state(model), resume_script.state(straight)
+    got = resume_script.state(model)
     assert all(np.array_equal(got[name], want[name]) for name in want)
 
 

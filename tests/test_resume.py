@@ -36,7 +36,7 @@ def folder(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def straight(tmp_path_factory):
+def straight(tmp_path_factory, fresh):
     """The states of one training without interruption, after 7, 14 and 15 steps."""
     folder = make_pictures(tmp_path_factory.mktemp("straight"))
     wanted, states = (7, 14, 15), {}
@@ -48,29 +48,44 @@ def straight(tmp_path_factory):
                 states[step] = resume_script.state(self.model)
 
     train = resume_script.load(folder).train
-    resume_script.build().fit(train, epochs=3, verbose=0, callbacks=[Note()])
+    fresh().fit(train, epochs=3, verbose=0, callbacks=[Note()])
     return states
 
 
-def run(folder, kind, kill_at=0):
-    """Trains in another process; None if it was killed."""
-    out = str(folder / "state.npz")
+def run(folder, what):
+    """Trains in another process; returns its exit code and what it printed."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path]),
     }
     done = subprocess.run(
-        [sys.executable, resume_script.__file__, folder, kind, str(kill_at), out],
+        [sys.executable, resume_script.__file__, what, folder],
         env=environment,
         capture_output=True,
         text=True,
     )
-    if kill_at:
-        assert done.returncode == -signal.SIGKILL, done.stderr
-        return None
-    assert done.returncode == 0, done.stderr
-    with np.load(out) as file, open(out + ".json") as notes:
-        return dict(file), json.load(notes)
+    return done.returncode, done.stderr
+
+
+@pytest.fixture(scope="module")
+def resumed(tmp_path_factory, straight, fresh):
+    """What a new process made of the state of this one and of one that was killed."""
+    folder = make_pictures(tmp_path_factory.mktemp("resumed"))
+    model = fresh()
+    model.fit(resume_script.load(folder).train, steps_per_epoch=7, verbose=0)
+    assert_same(resume_script.state(model), straight[7])
+    model.save(folder / "half.keras")
+    code, output = run(folder, "killed")
+    assert code == -signal.SIGKILL, output
+    code, output = run(folder, "resumed")
+    assert code == 0, output
+    notes = json.loads((folder / "notes.json").read_text())
+
+    def of(kind):
+        with np.load(folder / f"{kind}.npz") as file:
+            return dict(file), notes[kind]
+
+    return of
 
 
 def assert_same(state, expected):
@@ -79,21 +94,17 @@ def assert_same(state, expected):
     assert not different
 
 
-def test_half_saved_loaded_in_a_new_process_and_the_other_half(folder, straight):
-    model = resume_script.build()
-    model.fit(resume_script.load(folder).train, steps_per_epoch=7, verbose=0)
-    assert_same(resume_script.state(model), straight[7])
-    model.save(folder / "half.keras")
-    state, notes = run(folder, "load")
+@pytest.mark.slow
+def test_half_saved_loaded_in_a_new_process_and_the_other_half(resumed, straight):
+    state, notes = resumed("load")
     assert notes["steps"] == [*range(7, 14)]  # from the middle of an epoch
     assert_same(state, straight[14])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "saved"), [("every", 8), ("batches", 6)])
-def test_killed_in_the_middle_of_an_epoch(folder, straight, kind, saved):
-    run(folder, kind, kill_at=8)
-    state, notes = run(folder, kind)
+def test_killed_in_the_middle_of_an_epoch(resumed, straight, kind, saved):
+    state, notes = resumed(kind)
     assert notes == {"steps": [*range(saved, 15)], "epochs": [1, 2]}
     assert_same(state, straight[15])
 
@@ -109,26 +120,6 @@ class StopBefore(resume_script.Seen):
         if int(self.model.steps_done) == self.kill_at:
             raise Stop
         super().on_train_batch_begin(batch, logs)
-
-
-@pytest.fixture(scope="module")
-def fresh():
-    """Gives one model, compiled once, its first state back again and again."""
-    model = resume_script.build()
-    variables = [
-        *model.variables,
-        *model.generator_optimizer.variables,
-        *model.discriminator_optimizer.variables,
-    ]
-    first = [np.array(v) for v in variables]
-
-    def again():
-        for variable, value in zip(variables, first, strict=True):
-            variable.assign(value)
-        model._initial_epoch = None  # which BackupAndRestore sets and Keras keeps
-        return model
-
-    return again
 
 
 @pytest.mark.parametrize("kind", ["every", "ours", "batches", "epochs"])
@@ -195,10 +186,13 @@ def test_weights_that_are_not_finite_are_not_saved(folder, fresh):
     assert int(again.steps_done) == 5
 
 
-def test_steps_together_that_do_not_fit_a_cut_epoch_are_refused(folder):
+def test_steps_together_that_do_not_fit_a_cut_epoch_are_refused(folder, fresh):
     for together, message in ((1, None), (4, "3 steps are left of this epoch")):
-        model = resume_script.build()
-        model.compile(steps_per_execution=together)
+        if together == 1:
+            model = fresh()
+        else:
+            model = resume_script.build()
+            model.compile(steps_per_execution=together)
         with pytest.raises(Stop if together == 1 else ValueError, match=message):
             model.fit(
                 resume_script.load(folder).train,
