@@ -1,10 +1,12 @@
 """Runs that are interrupted, continued and branched; schedules."""
 
+import functools
 import os
+import shutil
 import signal
 import subprocess
 import sys
-import time
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -30,6 +32,25 @@ def transfer(**options):
     return StyleTransfer(content, style, **options)
 
 
+@functools.cache
+def whole(optimizer="lbfgs"):
+    """A run that is neither saved nor interrupted."""
+    return transfer().run(**{**OPTIONS, "optimizer": optimizer})
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run, and the folder where it was saved."""
+    folder = tmp_path_factory.mktemp("finished")
+    return transfer().run(checkpoint=folder / "run.npz", **OPTIONS), folder
+
+
+@pytest.fixture
+def saved(finished, tmp_path):
+    """The file of the finished run, copied for one test."""
+    return Path(shutil.copy(finished[1] / "run.npz", tmp_path))
+
+
 class StopAfter(keras.callbacks.Callback):
     def __init__(self, count):
         super().__init__()
@@ -40,50 +61,36 @@ class StopAfter(keras.callbacks.Callback):
         self.model.stop_training = self.count <= 0
 
 
-def wait_for_a_step_of_the_second_scale(path, process):
-    for _ in range(600):
-        if path.exists():
-            saved = load_run(path)
-            if int(saved["scale"]) == 1 and int(saved["optimizer_steps"]) >= 2:
-                return
-        if process.poll() is not None:
-            pytest.fail(f"the run ended by itself: {process.returncode}")
-        time.sleep(0.1)
-    pytest.fail("the run did not come to its second scale")
-
-
 def test_a_killed_run_goes_on_to_the_same_pixels(tmp_path):
     path = tmp_path / "run.npz"
+    # It dies at the second step of the second scale.
     code = f"""
-import sys, time
+import os, signal, sys
 sys.path[:0] = {[os.path.dirname(__file__)]!r}
 import keras
 from test_style_runs import OPTIONS, transfer
 
-class Slow(keras.callbacks.Callback):
+class Kill(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
-        time.sleep(0.5)
+        if len(self.model.history["total"]) == 6:
+            os.kill(os.getpid(), signal.SIGKILL)
 
-transfer().run(checkpoint={str(path)!r}, callbacks=[Slow()], **OPTIONS)
+transfer().run(checkpoint={str(path)!r}, callbacks=[Kill()], **OPTIONS)
 """
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
     }
-    process = subprocess.Popen([sys.executable, "-c", code], env=environment)
-    try:
-        wait_for_a_step_of_the_second_scale(path, process)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    steps = len(load_run(path)["history_total"])
-    assert 6 <= steps < 8
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    saved = load_run(path)
+    assert len(saved["history_total"]) == 6 and int(saved["scale"]) == 1
     resumed = transfer().run(checkpoint=path, **OPTIONS)
-    whole = transfer().run(**OPTIONS)
-    np.testing.assert_array_equal(resumed.image, whole.image)
+    np.testing.assert_array_equal(resumed.image, whole().image)
     assert len(resumed.history["total"]) == 8
-    assert resumed.history["total"] == whole.history["total"]
-    assert resumed.history["evaluations"] == whole.history["evaluations"]
+    for name in ("total", "evaluations"):
+        assert resumed.history[name] == whole().history[name]
 
 
 @pytest.mark.parametrize(
@@ -94,45 +101,39 @@ def test_a_stopped_run_goes_on_from_any_step(tmp_path, optimizer, stop):
     path = tmp_path / "run.npz"
     transfer().run(checkpoint=path, callbacks=[StopAfter(stop)], **options)
     resumed = transfer().run(checkpoint=path, **options)
-    whole = transfer().run(**options)
-    np.testing.assert_array_equal(resumed.image, whole.image)
-    assert resumed.history["total"] == whole.history["total"]
+    np.testing.assert_array_equal(resumed.image, whole(optimizer).image)
+    assert resumed.history["total"] == whole(optimizer).history["total"]
 
 
-def test_a_finished_run_is_read_not_painted_again(tmp_path):
-    path = tmp_path / "run.npz"
-    first = transfer().run(checkpoint=path, **OPTIONS)
-    again = transfer().run(checkpoint=path, **OPTIONS)
+def test_a_finished_run_is_read_not_painted_again(finished, saved):
+    first, _ = finished
+    again = transfer().run(checkpoint=saved, **OPTIONS)
     np.testing.assert_array_equal(again.image, first.image)
     assert again.history == first.history
 
 
 @pytest.mark.parametrize("change", [{"strength": 0.7}, {"seed": 3}, {"size": 33}])
-def test_a_checkpoint_of_another_run_is_refused(tmp_path, change):
-    path = tmp_path / "run.npz"
-    transfer().run(checkpoint=path, **OPTIONS)
+def test_a_checkpoint_of_another_run_is_refused(saved, change):
     scales = [16, change.get("size", 32)]
     with pytest.raises(ValueError, match="checkpoint.*branch_from"):
-        transfer(**change).run(checkpoint=path, **{**OPTIONS, "scales": scales})
+        transfer(**change).run(checkpoint=saved, **{**OPTIONS, "scales": scales})
 
 
-def test_a_branch_starts_from_the_saved_picture_with_other_weights(tmp_path):
-    path = tmp_path / "run.npz"
-    first = transfer().run(checkpoint=path, **OPTIONS)
-    before = path.read_bytes()
+def test_a_branch_starts_from_the_saved_picture_with_other_weights(finished, saved):
+    first, _ = finished
+    before = saved.read_bytes()
     options = {**OPTIONS, "steps": 1}
-    branch = transfer(strength=0.01).run(branch_from=path, **options)
+    branch = transfer(strength=0.01).run(branch_from=saved, **options)
     assert branch.history["width"] == [32]  # at its scale, not from the coarsest on
     moved = np.abs(branch.image.astype(int) - first.image).mean()
     content = transfer().content
     assert 0 < moved < 0.2 * np.abs(content - first.image).mean()
-    assert path.read_bytes() == before
+    assert saved.read_bytes() == before
 
 
-def test_a_branch_is_resumed_like_any_run(tmp_path):
-    path, other = tmp_path / "run.npz", tmp_path / "branch.npz"
-    transfer().run(checkpoint=path, **OPTIONS)
-    branch = {**OPTIONS, "branch_from": path}
+def test_a_branch_is_resumed_like_any_run(saved):
+    other = saved.with_name("branch.npz")
+    branch = {**OPTIONS, "branch_from": saved}
     transfer(strength=0.9).run(checkpoint=other, callbacks=[StopAfter(2)], **branch)
     resumed = transfer(strength=0.9).run(checkpoint=other, **branch)
     whole = transfer(strength=0.9).run(**branch)
@@ -149,9 +150,8 @@ def test_what_is_no_saved_run_is_refused(tmp_path):
         transfer().run(branch_from=path, **OPTIONS)
 
 
-def test_saving_leaves_nothing_else_behind(tmp_path):
-    transfer().run(checkpoint=tmp_path / "run.npz", **OPTIONS)
-    assert [path.name for path in tmp_path.iterdir()] == ["run.npz"]
+def test_saving_leaves_nothing_else_behind(finished):
+    assert [path.name for path in finished[1].iterdir()] == ["run.npz"]
 
 
 @pytest.mark.parametrize("size", [64, 100, 384, 512, 2048])
