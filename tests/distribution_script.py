@@ -39,18 +39,37 @@ def build(rate=1e-3, pool_size=3, average_decay=0.9):
     return model
 
 
+def variables_of(model):
+    optimizers = (model.generator_optimizer, model.discriminator_optimizer)
+    return [*model.variables, *(v for o in optimizers for v in o.variables)]
+
+
 def local_state(model):
     """All variables but the losses' means, as this process has them on all replicas."""
     strategy = model.distribute_strategy
     means = {id(v) for metric in model.metrics for v in metric.variables}
-    optimizers = (model.generator_optimizer, model.discriminator_optimizer)
-    variables = [*model.variables, *(v for o in optimizers for v in o.variables)]
     return {
         f"{i} {v.path} {replica}": copy.numpy()
-        for i, v in enumerate(variables)
+        for i, v in enumerate(variables_of(model))
         if id(v) not in means
         for replica, copy in enumerate(strategy.experimental_local_results(v.value))
     }
+
+
+def begins_again(model):
+    """Returns a function that gives a model, traced once, its first state again."""
+    strategy = model.distribute_strategy
+    copies = [
+        (copy, np.array(copy.numpy()))
+        for variable in variables_of(model)
+        for copy in strategy.experimental_local_results(variable.value)
+    ]
+
+    def again():
+        for copy, value in copies:
+            copy.assign(value)
+
+    return again
 
 
 def batches(folder, size=4):
@@ -92,20 +111,30 @@ class Stop(Exception):
     pass
 
 
-class StopBefore(keras.callbacks.Callback):
-    def __init__(self, step):
+class Watch(keras.callbacks.Callback):
+    """Notes the steps and the state after three; may break off before a step."""
+
+    def __init__(self, stop_before=None):
         super().__init__()
-        self.step = step
+        self.stop_before = stop_before
+        self.steps, self.after_three = [], None
 
     def on_train_batch_begin(self, batch, logs=None):
-        if int(self.model.steps_done.numpy()) == self.step:
+        step = int(self.model.steps_done.numpy())
+        if step == self.stop_before:
             raise Stop
+        self.steps.append(step)
+
+    def on_train_batch_end(self, batch, logs=None):
+        if int(self.model.steps_done.numpy()) == 3:
+            now = local_state(self.model)
+            self.after_three = {name: np.array(value) for name, value in now.items()}
 
 
-def trained(strategy, folder, way, size, **options):
+def trained(strategy, folder, way):
     """Three steps of batches of four, on the strategy's replicas."""
     with strategy.scope():
-        model = build(0.05, pool_size=size, **options)
+        model = build(0.05, pool_size=0)
     before = local_state(model)
     if way == "fit":
         history = model.fit(batches(folder), steps_per_epoch=3, verbose=0).history
@@ -132,28 +161,27 @@ def mirrored(folder):
         ("two_fit", two, "fit"),
         ("two_train", two, "train"),
     ):
-        before, model, losses = trained(strategy, folder, way, size=0)
+        before, model, losses = trained(strategy, folder, way)
         note("beginning", before)
         note(name, local_state(model), losses)
 
-    _, model, _ = trained(two, folder, "fit", size=9)
-    note("pools", local_state(model))
-
     # A training that breaks off in the middle of an epoch, beside one that does not.
-    for name, stops in (("straight", ()), ("resumed", (3,))):
+    with two.scope():
+        model = build(pool_size=6)
+    again = begins_again(model)
+    for name, stops in (("straight", (None,)), ("resumed", (2, None))):
         path = os.path.join(folder, f"{name}.keras")
-        with two.scope():
-            model = build()
         for stop in stops:
-            callbacks = [SaveAndResume(path, every=1), StopBefore(stop)]
+            again()
+            watch = Watch(stop)
+            callbacks = [SaveAndResume(path, every=1), watch]
             try:
                 model.fit(batches(folder), epochs=2, callbacks=callbacks, verbose=0)
             except Stop:
-                with two.scope():
-                    model = build()
-        callbacks = [SaveAndResume(path, every=1)]
-        model.fit(batches(folder), epochs=2, callbacks=callbacks, verbose=0)
-        note(name, local_state(model))
+                pass
+            if name == "straight":
+                note("pools", watch.after_three)
+        note(name, local_state(model), watch.steps)
     note("alone", local_state(keras.models.load_model(path)))
 
     refused = {}

@@ -122,6 +122,8 @@ class TestTwoReplicas:
             if "pool" in name and name.endswith("0")
         ), "pools have to differ, or this shows nothing of them"
         assert different(straight, resumed) == []
+        assert mirrored.notes("straight") == [0, 1, 2, 3, 4, 5]
+        assert mirrored.notes("resumed") == [2, 3, 4, 5], "it began from the file"
 
     def test_a_process_of_one_replica_loads_the_file(self, mirrored):
         alone, two = mirrored.state("alone"), mirrored.state("resumed")
