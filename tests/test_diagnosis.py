@@ -1,5 +1,7 @@
 """Every failure that Diagnosis knows is provoked, and a healthy training is not."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -20,23 +22,35 @@ def diagnosis(size=4, channels=1, **options):
     return Diagnosis(*tests, **options)
 
 
-def lines(slopes, **options):
-    """Networks y = slope * x, in the order of `NETWORKS`."""
-    model = straight_lines(pool_size=0, **options)
+def with_slopes(model, slopes):
+    """Networks y = slope * x, in the order of `NETWORKS`, and no step done."""
     for name, slope in zip(NETWORKS, slopes, strict=True):
         getattr(model, name).set_weights([np.full((1, 1, 1, 1), slope), np.zeros(1)])
+    model.steps_done.assign(0)
     return model
 
 
-def trained(model, callback, count=6, rate=0.0, epochs=1, **options):
-    model.compile(SGD(rate), SGD(rate), **options)
-    data = steps(pictures(1, 4, 1, seed=3), pictures(1, 4, 1, seed=4), count)
-    model.fit(data, epochs=epochs, callbacks=[callback], shuffle=False, verbose=0)
+def compiled(**options):
+    """A model that stays as it is in training."""
+    model = straight_lines(pool_size=0, **options)
+    model.compile(SGD(0.0), SGD(0.0))
+    return model
+
+
+@pytest.fixture(scope="module")
+def lines():
+    """Gives one model, traced once, other slopes each time."""
+    return functools.partial(with_slopes, compiled())
+
+
+def trained(model, callback):
+    data = steps(pictures(1, 4, 1, seed=3), pictures(1, 4, 1, seed=4), 6)
+    model.fit(data, callbacks=[callback], shuffle=False, verbose=0)
     return callback.findings
 
 
 class TestInvertedColours:
-    def test_are_noticed_after_patience(self):
+    def test_are_noticed_after_patience(self, lines):
         said = []
         found = trained(lines([-1, 1, 1, 1]), diagnosis(say=said.append))
         (finding,) = found
@@ -47,7 +61,9 @@ class TestInvertedColours:
     def test_where_both_generators_do_it(self):
         """The known trap: reconstruction and its loss are perfect."""
         callback = diagnosis()
-        found = trained(lines([-1, -1, 1, 1], identity_weight=0), callback)
+        found = trained(
+            with_slopes(compiled(identity_weight=0), [-1, -1, 1, 1]), callback
+        )
         assert [f[1:3] for f in found] == [("inverted", "ab"), ("inverted", "ba")]
 
     def test_measure(self):
@@ -62,7 +78,7 @@ class TestInvertedColours:
 
 
 class TestCollapse:
-    def test_is_noticed(self):
+    def test_is_noticed(self, lines):
         found = trained(lines([1, 0.05, 1, 1]), diagnosis())
         assert [f[:3] for f in found] == [(4, "collapsed", "ba")]
         assert "5% of the originals' variation" in found[0].sentence
@@ -77,15 +93,15 @@ class TestCollapse:
 
 
 class TestDiscriminatorWon:
-    def perfect(self):
+    @pytest.fixture
+    def perfect(self, lines):
         """D(x) = x: real pictures are 1 and generators answer with 0.01 x."""
         model = lines([1, 0.01, 1, 1])
         ones = np.ones((1, 4, 4, 1), "float32")
         return model, steps(ones, ones, 3)
 
-    def test_is_noticed_across_epochs(self):
-        model, data = self.perfect()
-        model.compile(SGD(0.0), SGD(0.0))
+    def test_is_noticed_across_epochs(self, perfect):
+        model, data = perfect
         callback = diagnosis(every=4)
         model.fit(data, epochs=3, callbacks=[callback], shuffle=False, verbose=0)
         found = [f for f in callback.findings if f.kind == "discriminator won"]
@@ -103,7 +119,7 @@ class TestDiscriminatorWon:
         callback.look_at_losses(4, won)
         assert [f[:3] for f in callback.findings] == [(3, "discriminator won", "ab")]
 
-    def test_judges_by_the_steps_since_the_last_check(self, monkeypatch):
+    def test_judges_by_the_steps_since_the_last_check(self, perfect, monkeypatch):
         """`fit` hands on running means, whose memory of the beginning is long."""
         callback = diagnosis(every=3)
         seen = []
@@ -119,8 +135,7 @@ class TestDiscriminatorWon:
                 )
                 losses.append(None)
 
-        model, data = self.perfect()
-        model.compile(SGD(0.0), SGD(0.0))
+        model, data = perfect
         # Five steps an epoch, so that checks and epochs fall apart.
         model.fit(
             steps(*next(iter(data)), 5),
@@ -211,10 +226,11 @@ def test_a_healthy_training_is_silent(capsys):
     model.compile(*(keras.optimizers.Adam(5e-3, beta_1=0.5) for _ in "gd"))
     a, b = (np.kron(pictures(6, 4, seed=i), np.ones((1, 2, 2, 1))) for i in (5, 6))
     callback = Diagnosis(a[:3], b[:3], every=30)
-    data = tf.data.Dataset.from_tensor_slices((a, b)).batch(1)
+    # Five times through the six pictures an epoch: each takes time to begin.
+    data = tf.data.Dataset.from_tensor_slices((a, b)).batch(1).repeat(5)
     first = model.evaluate(a, b, 1, verbose=0, return_dict=True)["generators"]
     history = model.fit(
-        data, epochs=40, callbacks=[callback], shuffle=False, verbose=0
+        data, epochs=8, callbacks=[callback], shuffle=False, verbose=0
     ).history
     assert history["generators"][-1] < 0.5 * first, "it has to train at all"
     assert callback.findings == [] and capsys.readouterr().out == ""
