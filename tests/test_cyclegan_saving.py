@@ -5,6 +5,7 @@ import sys
 
 import keras
 import numpy as np
+import pytest
 from cyclegans import all_equal, one_step, pictures, small, weights_of
 
 from gan_style.cyclegan import CycleGAN
@@ -12,7 +13,8 @@ from gan_style.schedules import constant_then_linear
 
 
 class TestSaving:
-    def trained(self):
+    @staticmethod
+    def train():
         model = small(
             pool_size=2, validity_weight=1.5, reconstruction_weight=8, identity_weight=3
         )
@@ -27,8 +29,12 @@ class TestSaving:
             )
         return model
 
-    def test_saves_everything(self, tmp_path):
-        model = self.trained()
+    @pytest.fixture(scope="class")
+    def trained(self):
+        return self.train()
+
+    def test_saves_everything(self, trained, tmp_path):
+        model = trained
         model.save(tmp_path / "model.keras")
         again = keras.models.load_model(tmp_path / "model.keras")
         assert isinstance(again, CycleGAN)
@@ -51,7 +57,7 @@ class TestSaving:
             assert getattr(again, setting) == getattr(model, setting)
 
     def test_goes_on_as_if_nothing_had_happened(self, tmp_path):
-        model = self.trained()
+        model = self.train()
         model.save(tmp_path / "model.keras")
         again = keras.models.load_model(tmp_path / "model.keras")
         for i in range(4):
@@ -68,7 +74,7 @@ class TestSaving:
 
     def test_saves_a_loss_scale(self, policy, tmp_path):
         policy("mixed_float16")
-        model = self.trained()
+        model = self.train()
         model.generator_optimizer.dynamic_scale.assign(1024.0)
         model.save(tmp_path / "model.keras")
         policy("float32")
@@ -100,8 +106,8 @@ class TestSaving:
         np.testing.assert_array_equal(got[0], model.generator_ab(a))
         np.testing.assert_array_equal(got[1], model.generator_ba(b))
 
-    def test_loads_where_nothing_but_the_package_was_imported(self, tmp_path):
-        self.trained().save(tmp_path / "model.keras")
+    def test_loads_where_nothing_but_the_package_was_imported(self, trained, tmp_path):
+        trained.save(tmp_path / "model.keras")
         program = (
             "import keras, sys, gan_style; "
             "print(type(keras.saving.load_model(sys.argv[1])).__name__)"

@@ -31,6 +31,13 @@ def unet():
     return unet_generator((32, 32, 3), 2)
 
 
+@pytest.fixture(scope="module", params=["unet", "same", "pytorch"])
+def generator(request, unet):
+    if request.param == "unet":
+        return unet
+    return resnet_generator((32, 32, 3), 2, 1, layout=request.param)
+
+
 def photo(height, width, channels=3):
     rng = np.random.default_rng(0)
     return rng.integers(0, 256, (height, width, channels), dtype="uint8")
@@ -39,11 +46,7 @@ def photo(height, width, channels=3):
 @pytest.mark.parametrize(
     "size", [(1, 1), (1, 40), (2, 3), (17, 31), (32, 32), (50, 75)]
 )
-@pytest.mark.parametrize("layout", ["unet", "same", "pytorch"])
-def test_any_height_and_width(unet, size, layout):
-    generator = unet
-    if layout != "unet":
-        generator = resnet_generator((32, 32, 3), 2, 1, layout=layout)
+def test_any_height_and_width(generator, size):
     got = translate(generator, photo(*size))
     assert got.shape == (*size, 3) and got.dtype == np.uint8
 
