@@ -1,12 +1,10 @@
 """Plans against runs: what they foresee, what they choose, and what they refuse."""
 
-import keras
 import numpy as np
 import pytest
+from cyclegans import small
 
 from gan_style.budgets import DoesNotFit, Machine, budget, say_seconds, this_machine
-from gan_style.cyclegan import CycleGAN
-from gan_style.models import patch_discriminator, unet_generator
 from gan_style.planner import plan_style, plan_training
 from gan_style.style_costs import StyleCosts, style_memory
 from gan_style.style_transfer import StyleTransfer
@@ -164,10 +162,7 @@ def test_an_unknown_optimizer_is_named():
 
 
 def cyclegan():
-    keras.utils.set_random_seed(0)
-    networks = [unet_generator((16, 16, 3), 2, name=n) for n in ("ab", "ba")]
-    networks += [patch_discriminator((16, 16, 3), 2, name=n) for n in "ab"]
-    model = CycleGAN(*networks, pool_size=2, seed=0)
+    model = small(16, pool_size=2)
     model.compile()
     return model
 
@@ -227,7 +222,5 @@ def test_a_batch_that_cannot_fit_is_refused_before_it_is_tried(planned, monkeypa
 
 
 def test_a_model_that_is_not_compiled_is_refused():
-    networks = [unet_generator((16, 16, 3), 2, name=n) for n in ("ab", "ba")]
-    networks += [patch_discriminator((16, 16, 3), 2, name=n) for n in "ab"]
     with pytest.raises(ValueError, match=r"compile\(\)"):
-        plan_training(CycleGAN(*networks), batches(), 1)
+        plan_training(small(16), batches(), 1)
