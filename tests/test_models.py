@@ -14,7 +14,7 @@ from gan_style.models import patch_discriminator, resnet_generator, unet_generat
 
 @functools.wraps(resnet_generator)
 def short_resnet(*arguments, **options):
-    """Two blocks say what nine would, and are built in a fourth of the time."""
+    """Two blocks say what nine would, and are built sooner."""
     return resnet_generator(*arguments, **{"blocks": 2, **options})
 
 
