@@ -99,13 +99,16 @@ class TestCycleGAN:
         assert "not finite" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("level", [-1.0, 0.0, 1.0])
-@pytest.mark.parametrize(
-    "build", [unet_generator, resnet_generator, patch_discriminator]
+@pytest.fixture(
+    scope="module", params=[unet_generator, resnet_generator, patch_discriminator]
 )
-def test_the_networks_gradients_at_one_colour_are_finite(build, level):
+def network(request):
     keras.utils.set_random_seed(0)
-    network = build((16, 16, 3), 2)
+    return request.param((16, 16, 3), 2)
+
+
+@pytest.mark.parametrize("level", [-1.0, 0.0, 1.0])
+def test_the_networks_gradients_at_one_colour_are_finite(network, level):
     x = tf.fill((1, 16, 16, 3), level)
     with tf.GradientTape() as tape:
         tape.watch(x)
@@ -219,8 +222,11 @@ class TestStyleTransfer:
 
 @pytest.mark.parametrize("value", NOT_FINITE)
 class TestRefuseWhatIsNotFinite:
-    def test_translate(self, value):
-        generator = resnet_generator((8, 8, 3), 2, 1)
+    @pytest.fixture(scope="class")
+    def generator(self):
+        return resnet_generator((8, 8, 3), 2, 1)
+
+    def test_translate(self, generator, value):
         with pytest.raises(ValueError, match="not finite"):
             translate(generator, with_one(value, (8, 8, 3)))
 
