@@ -1,5 +1,7 @@
 """The step under mixed precision and compiled by XLA, beside plain float32."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -31,7 +33,9 @@ def scaled_sgd(rate, scale=1024.0):
     return keras.optimizers.LossScaleOptimizer(SGD(rate), initial_scale=scale)
 
 
+@functools.cache
 def fruit(size, first, batch=1):
+    """A pair of batches, drawn once for all precisions."""
     return [
         np.stack(
             [samples.fruit(kind, first + offset + i, size) for i in range(batch)]
