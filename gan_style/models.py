@@ -9,7 +9,7 @@ which the norm would cancel.
 import keras
 from keras import layers
 
-from gan_style.checks import check_whole_number
+from gan_style.checks import check_choice, check_whole_number
 from gan_style.layers import (
     InstanceNormalization,
     ReflectionPadding2D,
@@ -67,7 +67,12 @@ def unet_generator(image_shape=(128, 128, 3), filters=32, name=None):
 
 
 def resnet_generator(
-    image_shape=(256, 256, 3), filters=64, blocks=9, name=None, layout="same"
+    image_shape=(256, 256, 3),
+    filters=64,
+    blocks=9,
+    name=None,
+    layout="same",
+    upsampling="transposed",
 ):
     """The ResNet generator of CycleGAN, after Johnson et al. (2016).
 
@@ -84,6 +89,10 @@ def resnet_generator(
             TensorFlow's padding of that name does, "pytorch" one pixel further up and
             left, as the authors' PyTorch code does. Weights fit one of the two;
             `load_pytorch_generator` brings the authors'.
+        upsampling: how pictures are doubled: "transposed" convolutions are the
+            paper's, and tend to leave a checkerboard in a short training; "nearest"
+            repeats pixels and convolves then (Odena et al., "Deconvolution and
+            Checkerboard Artifacts", 2016), with as many weights and more work.
 
     Returns:
         A functional `keras.Model` from pictures `(batch, *image_shape)` in [-1, 1] to
@@ -104,6 +113,12 @@ def resnet_generator(
         raise ValueError(
             f"{owner}: layout is {layout!r}, but it has to be 'same' or 'pytorch'."
         )
+    check_choice(owner, "upsampling", upsampling, ("transposed", "nearest"))
+    if upsampling == "nearest" and layout == "pytorch":
+        raise ValueError(
+            f"{owner}: upsampling is 'nearest' and layout 'pytorch', but the authors' "
+            "weights are those of transposed convolutions. Leave one of them out."
+        )
     padding = "same" if layout == "same" else "valid"
 
     pictures = x = keras.Input((height, width, channels), name="pictures")
@@ -120,21 +135,8 @@ def resnet_generator(
     for block in range(1, blocks + 1):
         x = _residual_block(x, 4 * filters, f"block_{block}")
     for level in (2, 1):
-        x = layers.Conv2DTranspose(
-            filters * 2 ** (level - 1),
-            3,
-            strides=2,
-            padding=padding,
-            data_format="channels_last",
-            use_bias=False,
-            kernel_initializer=_weights(),
-            name=f"up_{level}_conv",
-        )(x)
-        if layout == "pytorch":
-            # Its padding of 1 and output padding of 1: the first row and column go.
-            x = layers.Cropping2D(
-                ((1, 0), (1, 0)), data_format="channels_last", name=f"up_{level}_crop"
-            )(x)
+        doubled = _doubled if upsampling == "nearest" else _transposed
+        x = doubled(x, filters * 2 ** (level - 1), f"up_{level}", padding)
         x = _norm_relu(x, f"up_{level}")
     x = ReflectionPadding2D(3, name="to_picture_pad")(x)
     x = ToPictureConv2D(channels, 7, kernel_initializer=_weights(), name="to_picture")(
@@ -202,6 +204,30 @@ def _conv(filters, size, strides, padding, name, use_bias=False):
         kernel_initializer=_weights(),
         name=name,
     )
+
+
+def _doubled(x, filters, name, padding):
+    x = layers.UpSampling2D(2, data_format="channels_last", name=f"{name}_nearest")(x)
+    return _conv(filters, 3, 1, padding, f"{name}_conv")(x)
+
+
+def _transposed(x, filters, name, padding):
+    x = layers.Conv2DTranspose(
+        filters,
+        3,
+        strides=2,
+        padding=padding,
+        data_format="channels_last",
+        use_bias=False,
+        kernel_initializer=_weights(),
+        name=f"{name}_conv",
+    )(x)
+    if padding == "same":
+        return x
+    # PyTorch's padding of 1 and output padding of 1: the first row and column go.
+    return layers.Cropping2D(
+        ((1, 0), (1, 0)), data_format="channels_last", name=f"{name}_crop"
+    )(x)
 
 
 def _norm_relu(x, name):

@@ -333,3 +333,29 @@ def test_refuses_other_arguments(build, arguments, word):
 def test_resnet_refuses_other_blocks():
     with pytest.raises(ValueError, match="resnet_generator: blocks"):
         resnet_generator(blocks=-1)
+
+
+class TestNearestUpsampling:
+    def test_has_the_paper_s_weights(self):
+        assert resnet_generator(upsampling="nearest").count_params() == 11_372_931
+
+    def test_keeps_the_size_where_it_is_unknown(self):
+        model = resnet_generator((None, None, 3), 2, 0, upsampling="nearest")
+        assert model(np.zeros((1, 12, 20, 3), "float32")).shape == (1, 12, 20, 3)
+
+    @pytest.mark.parametrize(
+        ("upsampling", "even"), [("nearest", True), ("transposed", False)]
+    )
+    def test_doubles_a_flat_map_without_a_checkerboard(self, upsampling, even):
+        model = resnet_generator((32, 32, 3), 2, 0, upsampling=upsampling)
+        doubling = keras.Model(
+            model.get_layer("down_2_relu").output, model.get_layer("up_2_conv").output
+        )
+        inside = np.asarray(doubling(np.ones((1, 8, 8, 8), "float32")))[:, 2:-2, 2:-2]
+        assert (np.ptp(inside, axis=(1, 2)).max() < 1e-6) == even
+
+    def test_another_way_or_the_authors_layout_is_refused(self):
+        with pytest.raises(ValueError, match="upsampling is 'bilinear'"):
+            resnet_generator(upsampling="bilinear")
+        with pytest.raises(ValueError, match="transposed convolutions"):
+            resnet_generator(upsampling="nearest", layout="pytorch")
