@@ -158,6 +158,18 @@ class TestFloat16:
             assert np.abs(want).max() > 1e-5
             np.testing.assert_allclose(got, want, atol=0.02 * np.abs(want).max())
 
+    def test_an_overflow_reaches_neither_losses_nor_pools(self, float16):
+        model = small(pool_size=2)
+        # A scale past what 16 bits hold: gradients of infinities and of no numbers.
+        model.compile(scaled_sgd(0.1, 2.0**60), scaled_sgd(0.1))
+        before = weights_of(model.generator_ab, model.generator_ba)
+        losses = one_step(model, pictures(1, 8, seed=1), pictures(1, 8, seed=2))
+        after = weights_of(model.generator_ab, model.generator_ba)
+        assert all_equal(before, after), "there was an overflow"
+        assert np.isfinite(list(losses.values())).all()
+        for pool in (model.pool_a, model.pool_b):
+            assert np.isfinite(pool.pictures).all()
+
     @pytest.mark.parametrize("at", [0, 1])
     def test_an_overflow_skips_the_step_of_that_optimizer_only(self, float16, at):
         model = small()
