@@ -8,9 +8,9 @@
 All variants run in one process, in turn, several times, so that a machine that gets
 faster or slower does so for all of them; figures are medians and ratios. Peak memory
 comes from a process of its own for every variant, on a GPU from the turns' first
-steps. "Peak" is the fastest convolution
-that TensorFlow reaches here in the same run, in multiply-adds; "share" is the part of
-it that the step's nominal ones (those of the plain networks) amount to.
+steps. "Peak" is the fastest convolution that TensorFlow reaches here in the same run,
+in multiply-adds; "share" is the part of it that the step's nominal ones (those of the
+plain networks) amount to.
 
 On a GPU, all take their turns on it, memory is the GPU's, and the steps that XLA
 compiles ("xla") take part; `--batch 8` shows the throughput that a batch of 1 leaves.
@@ -154,9 +154,9 @@ def peak_memory(variant, network, side, batch):
 
 
 def built(variant, network, side, batch):
-    """A step that has run twice, and its memory in bytes; None where it cannot be.
+    """A step that has run twice, or None; and what it takes of a GPU in MiB, or None.
 
-    The memory on a GPU is told at once; the resident one takes a process of its own.
+    Resident memory is for `peak_memory`: it takes a process of its own.
     """
 
     def warm_up():

@@ -103,7 +103,8 @@ class TestInstanceNormalization:
             y = InstanceNormalization()(x, training=training)
             loss = tf.reduce_sum(y * normal(1, 4, 4, 1))
         # A GPU's own batch norm, which trains there, rounds the mean.
-        np.testing.assert_allclose(y, 0.0, atol=1e-3 if training else 0)
+        rounded = training and tf.config.list_physical_devices("GPU")
+        np.testing.assert_allclose(y, 0.0, atol=1e-3 if rounded else 0)
         assert np.all(np.isfinite(tape.gradient(loss, x)))
 
     def test_gradient_equals_the_difference_quotient(self):
