@@ -131,7 +131,9 @@ class TestGenerators:
         assert got["generators"] == pytest.approx(float(total), rel=1e-5)
         for old, new, gradient in zip(before, weights_of(ab, ba), wanted, strict=True):
             error = np.linalg.norm(old - new - gradient)
-            assert error < 1e-3 * np.linalg.norm(gradient) + 1e-5
+            # A kernel whose gradient is 0 gets 1e-6 a number from a GPU's batch norm.
+            rounding = 1e-5 * np.sqrt(np.size(gradient))
+            assert error < 1e-3 * np.linalg.norm(gradient) + rounding
             # Single numbers near 0 differ more on a GPU.
             if not tf.config.list_physical_devices("GPU"):
                 np.testing.assert_allclose(old - new, gradient, rtol=1e-3, atol=1e-5)
