@@ -31,8 +31,9 @@ notebooks: $(INSTALLED)
 	@echo "The executed notebooks and their pictures are in $(abspath $(OUTPUTS)):"
 	@ls "$(abspath $(OUTPUTS))"
 
+# Two files at a time, as most tests leave a core idle. Without it: pytest --nbval.
 test: lint
-	$(BIN)/python -m pytest --nbval
+	$(BIN)/python -m pytest --nbval --numprocesses 2 --dist loadfile
 
 lint: $(INSTALLED)
 	$(BIN)/python -m ruff check

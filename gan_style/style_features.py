@@ -149,11 +149,21 @@ def gram_sums(activations, masks=None):
     """
     flat = tf.reshape(precise(activations), (-1, activations.shape[-1]))
     if masks is None:
-        return tf.matmul(flat, flat, transpose_a=True)[None]
+        return _outer_products(flat)[None]
     weights = tf.reshape(
         tf.cast(masks, flat.dtype), (tf.shape(masks)[0], tf.shape(flat)[0], 1)
     )
     return tf.matmul(flat * weights, flat[None], transpose_a=True)
+
+
+@tf.custom_gradient
+def _outer_products(flat):
+    """`flat` transposed, times `flat`; leads back by one product, not by two."""
+
+    def gradient(slope):
+        return tf.matmul(flat, slope + tf.transpose(slope))
+
+    return tf.matmul(flat, flat, transpose_a=True), gradient
 
 
 def gram_areas(grid, masks=None, dtype=tf.float32):

@@ -147,7 +147,7 @@ class StyleObjective:
         for name in self.weights.style:
             area, channels = self.areas[name], grams[name].shape[-1]
             # An empty region (a mask of zeros) has no Gram matrix to hold to.
-            mean = tf.math.divide_no_nan(grams[name], area)
+            mean = grams[name] * tf.math.divide_no_nan(tf.ones_like(area), area)
             difference = tf.square(mean - self.targets.grams[name])
             regions = tf.reduce_sum(difference, (1, 2)) / (4 * channels**2)
             losses[name] = tf.reduce_sum(regions * area[:, 0, 0]) / self.grids[name]
