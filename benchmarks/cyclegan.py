@@ -68,6 +68,7 @@ def our_step(network, side, policy, jit_compile):
         patch_discriminator(shape, discriminator_filters),
         patch_discriminator(shape, discriminator_filters),
         seed=0,
+        average_decay=None,  # the others keep no averages either
     )
     model.compile()
     keras.config.set_dtype_policy("float32")

@@ -1,7 +1,45 @@
 """A model that two optimizers drive: one its generators, one its discriminators."""
 
+from contextlib import contextmanager
+
 import keras
 import tensorflow as tf
+
+
+@contextmanager
+def watching(variables):
+    """A gradient tape that follows these variables, and no others."""
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(variables)
+        yield tape
+
+
+def once_there(awaited, *tensors):
+    """The tensors, but not before those awaited are there.
+
+    Tied by a number that is always 0, which TensorFlow does not see: it takes mere
+    control dependencies, and operations that do nothing, out of a graph again, and
+    with them at times the order of a variable's reading and writing.
+    """
+    token = tf.add_n([tf.reshape(tensor, (-1,))[0] for tensor in awaited])
+    zero = tf.minimum(tf.cast(tf.math.is_nan(token), "float32"), 0.0)
+    return [tensor + tf.cast(zero, tensor.dtype) for tensor in tensors]
+
+
+def check_networks(owner, **networks):
+    """Holds the networks to be built Keras models, each a model of its own."""
+    for name, network in networks.items():
+        if not isinstance(network, keras.Model) or not network.built:
+            raise ValueError(
+                f"{owner}: {name} is {network!r}, but it has to be a built "
+                "keras.Model, such as the ones of gan_style.models."
+            )
+        twins = [other for other, also in networks.items() if also is network]
+        if len(twins) > 1:
+            raise ValueError(
+                f"{owner}: {' and '.join(twins)} are one model, but each has to learn "
+                "a task of its own. Build one for each."
+            )
 
 
 class AdversarialModel(keras.Model):

@@ -5,14 +5,17 @@ Adversarial Networks" (2017): least-squares validity, L1 reconstruction and iden
 a pool of earlier fakes for the discriminators, Adam with beta_1 0.5.
 """
 
-from contextlib import contextmanager
-
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from gan_style.adversarial import AdversarialModel
+from gan_style.adversarial import (
+    AdversarialModel,
+    check_networks,
+    once_there,
+    watching,
+)
 from gan_style.averaging import averaged_copy, update_averages
 from gan_style.checkpoints import resumable
 from gan_style.checks import (
@@ -55,40 +58,6 @@ def _joined(*parts):
     return {name: joined[name] for name in LOSSES if name in joined}
 
 
-@contextmanager
-def _watching(variables):
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(variables)
-        yield tape
-
-
-def _once_there(awaited, *tensors):
-    """The tensors, but not before those awaited are there.
-
-    Tied by a number that is always 0, which TensorFlow does not see: it takes mere
-    control dependencies, and operations that do nothing, out of a graph again, and
-    with them at times the order of a variable's reading and writing.
-    """
-    token = tf.add_n([tf.reshape(tensor, (-1,))[0] for tensor in awaited])
-    zero = tf.minimum(tf.cast(tf.math.is_nan(token), "float32"), 0.0)
-    return [tensor + tf.cast(zero, tensor.dtype) for tensor in tensors]
-
-
-def _check_networks(**networks):
-    for name, network in networks.items():
-        if not isinstance(network, keras.Model) or not network.built:
-            raise ValueError(
-                f"CycleGAN: {name} is {network!r}, but it has to be a built "
-                "keras.Model, such as the ones of gan_style.models."
-            )
-        twins = [other for other, also in networks.items() if also is network]
-        if len(twins) > 1:
-            raise ValueError(
-                f"CycleGAN: {' and '.join(twins)} are one model, but each has to learn "
-                "a task of its own. Build one for each."
-            )
-
-
 @keras.saving.register_keras_serializable(package="gan_style")
 class CycleGAN(AdversarialModel):
     """Two generators and two discriminators, trained together with `fit`.
@@ -111,8 +80,8 @@ class CycleGAN(AdversarialModel):
         pool_size: earlier fakes that each pool keeps.
         seed: whole number for the pools' draws, or None.
         average_decay: `translate` takes the generators with averages of their weights,
-            which keep this much of themselves at each step, such as 0.999; None keeps
-            none.
+            which keep this much of themselves at each step (less in the first ones);
+            None keeps none, and `translate` takes the weights as they stand.
 
     >>> import numpy as np
     >>> from gan_style.models import patch_discriminator, unet_generator
@@ -139,11 +108,12 @@ class CycleGAN(AdversarialModel):
         identity_weight=2.0,
         pool_size=50,
         seed=None,
-        average_decay=None,
+        average_decay=0.999,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        _check_networks(
+        check_networks(
+            "CycleGAN",
             generator_ab=generator_ab,
             generator_ba=generator_ba,
             discriminator_a=discriminator_a,
@@ -340,7 +310,7 @@ class CycleGAN(AdversarialModel):
         a, b = self._unpack(data)
         of_ab, fake_b, first = self._generator_gradients("ab", a, b)
         # One direction after the other: so their activations take turns in memory.
-        later_a, later_b = _once_there(first, a, b)
+        later_a, later_b = once_there(first, a, b)
         of_ba, fake_a, second = self._generator_gradients("ba", later_b, later_a)
         gradients = [x + y for x, y in zip(first, second, strict=True)]
         self.generator_optimizer.apply(gradients, self.generator_variables)
@@ -353,10 +323,10 @@ class CycleGAN(AdversarialModel):
             )
 
         # The discriminators have been read by now, and may change.
-        fake_a, fake_b = _once_there(gradients, fake_a, fake_b)
+        fake_a, fake_b = once_there(gradients, fake_a, fake_b)
         pooled_a, pooled_b = self.pool_a(fake_a), self.pool_b(fake_b)
         variables = [v.value for v in self.discriminator_variables]
-        with _watching(variables) as tape:
+        with watching(variables) as tape:
             answers = self.discriminator_losses(a, b, pooled_a, pooled_b, training=True)
             objective = self.scaled_loss(
                 sum(answers.values()), self.discriminator_optimizer
@@ -370,7 +340,7 @@ class CycleGAN(AdversarialModel):
     def _generator_gradients(self, direction, pictures, of_target):
         """One direction's losses, translated batch, and gradients of the generators."""
         variables = [v.value for v in self.generator_variables]
-        with _watching(variables) as tape:
+        with watching(variables) as tape:
             losses, fake = self.cycle_losses(direction, pictures, of_target, True)
             objective = self.scaled_loss(losses["generators"], self.generator_optimizer)
         gradients = tape.gradient(

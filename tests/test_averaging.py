@@ -133,7 +133,8 @@ class TestTranslate:
         with pytest.raises(
             ValueError, match=r"keeps no averages.*average_decay=0\.999"
         ):
-            straight_lines().translate(pictures(1, 4, 1), averaged=True)
+            model = straight_lines(average_decay=None)
+            model.translate(pictures(1, 4, 1), averaged=True)
 
 
 @pytest.mark.parametrize("decay", [1, 1.5, -0.1, "0.9", float("nan")])
