@@ -17,7 +17,7 @@ from gan_style.adversarial import (
     watching,
 )
 from gan_style.averaging import averaged_copy, update_averages
-from gan_style.checkpoints import resumable
+from gan_style.checkpoints import mend_saving, resumable
 from gan_style.checks import (
     check_choice,
     check_number,
@@ -223,6 +223,7 @@ class CycleGAN(AdversarialModel):
         Raises:
             ValueError: for arrays with numbers that are not finite, or not in [-1, 1].
         """
+        mend_saving()
         if getattr(x, "position", None) is None:
             for name, arrays in (("x", x), ("y", y)):
                 for array in keras.tree.flatten(arrays):

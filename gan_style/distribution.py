@@ -14,7 +14,7 @@ import re
 import numpy as np
 import tensorflow as tf
 
-from gan_style.checkpoints import load_state
+from gan_style.checkpoints import load_state, mend_saving
 from gan_style.checks import check_path, check_whole_number, shortly
 from gan_style.files import check_writable, replaced
 
@@ -166,6 +166,7 @@ class _States:
                 f"{self.folder} keeps the states before. Go on from there with half "
                 "the learning rate, and look for such numbers in the pictures."
             )
+        mend_saving()
         part = f".worker_{self.worker}.part.keras"
         with replaced(self._path(step), part, durable=True) as partial:
             model.save(partial)

@@ -173,6 +173,34 @@ def test_a_save_that_breaks_off_leaves_the_file_before(folder, monkeypatch, fres
     assert (folder / "every.keras").read_bytes() == before
 
 
+def test_a_training_that_saves_often_builds_nothing_each_time(
+    folder, monkeypatch, fresh
+):
+    # What Keras alone builds and TensorFlow then keeps: two optimizers at each saving.
+    # The memory itself tells only after hundreds, when the room that the compiling
+    # of the step left is filled up.
+    model, built = fresh(), []
+    optimizer = keras.optimizers.Optimizer
+    begin = optimizer.__init__
+
+    def noted(self, *args, **kwargs):
+        built.append(self)
+        begin(self, *args, **kwargs)
+
+    monkeypatch.setattr(optimizer, "__init__", noted)
+    callbacks = [
+        SaveAndResume(folder / "it.keras", every=1),
+        keras.callbacks.ModelCheckpoint(
+            folder / "it.weights.h5", save_weights_only=True
+        ),
+    ]
+    keras.utils.clear_session()  # what an earlier training found is not there
+    model.fit(
+        resume_script.load(folder).train, epochs=1, verbose=0, callbacks=callbacks
+    )
+    assert len(built) == 1
+
+
 def test_weights_that_are_not_finite_are_not_saved(folder, fresh):
     model, train = fresh(), resume_script.load(folder).train
     callback = resume_script.callback(folder, "ours")
