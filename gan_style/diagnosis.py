@@ -6,8 +6,8 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
+from gan_style.checkpoints import save_state
 from gan_style.checks import check_array, check_path, check_whole_number
-from gan_style.files import replaced
 
 _SHAPE = "(count, height, width, channels)"
 _DIRECTIONS = {
@@ -272,8 +272,7 @@ class Diagnosis(keras.callbacks.Callback):
         )
 
     def _save(self):
-        with replaced(self.path, f".{self.path.stem}.part.keras", True) as partial:
-            self.model.save(partial)
+        save_state(self.model, self.path, f".{self.path.stem}.part.keras")
 
 
 def luminance_correlation(pictures, translated):

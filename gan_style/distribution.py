@@ -14,9 +14,9 @@ import re
 import numpy as np
 import tensorflow as tf
 
-from gan_style.checkpoints import load_state, mend_saving
+from gan_style.checkpoints import load_state, save_state
 from gan_style.checks import check_path, check_whole_number, shortly
-from gan_style.files import check_writable, replaced
+from gan_style.files import check_writable
 
 
 def train(model, dataset, steps, folder=None, every=500, report=None):
@@ -166,10 +166,7 @@ class _States:
                 f"{self.folder} keeps the states before. Go on from there with half "
                 "the learning rate, and look for such numbers in the pictures."
             )
-        mend_saving()
-        part = f".worker_{self.worker}.part.keras"
-        with replaced(self._path(step), part, durable=True) as partial:
-            model.save(partial)
+        save_state(model, self._path(step), f".worker_{self.worker}.part.keras")
         for old in self._steps()[:-2]:
             self._path(old).unlink()
 

@@ -1,7 +1,9 @@
 """Writes files whole or not at all, and says which one could not be written."""
 
 import contextlib
+import errno
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -30,7 +32,7 @@ def named(path):
 
 
 @contextlib.contextmanager
-def replaced(path, partial=None, durable=False):
+def replaced(path, partial=None, durable=False, needs=0):
     """Gives a path to write to, which takes a file's place once it is whole.
 
     Args:
@@ -38,6 +40,7 @@ def replaced(path, partial=None, durable=False):
         partial: the name beside it; by default one that no other process takes.
         durable: whether to wait until the disk has it, so that a power cut does not
             leave an empty file.
+        needs: bytes without which writing does not even begin.
 
     Yields:
         The path to write to. Where that fails, nothing is left there.
@@ -57,6 +60,12 @@ def replaced(path, partial=None, durable=False):
     with named(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if needs:
+                partial.unlink(missing_ok=True)  # what a killed process left takes room
+                disk = shutil.disk_usage(path.parent)
+                # A file system that knows no sizes says 0 to everything.
+                if disk.total and disk.free < needs:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             yield partial
             if durable:
                 with open(partial, "rb+") as file:

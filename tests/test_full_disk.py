@@ -23,7 +23,7 @@ from cyclegans import small
 from gan_style import downloads, samples, vgg
 from gan_style.archives import unpack
 from gan_style.callbacks import LossCurves
-from gan_style.checkpoints import SaveAndResume
+from gan_style.checkpoints import SaveAndResume, save_state
 from gan_style.downloads import DownloadFailed, fetch_dataset
 from gan_style.export import export_keras, export_savedmodel
 from gan_style.film import Film
@@ -195,6 +195,28 @@ def test_a_training_goes_on_from_the_last_state_when_there_is_room_again(
     model.fit(train, epochs=2, verbose=0, callbacks=[callback()])
     got = resume_script.state(model)
     assert all(np.array_equal(got[name], want[name]) for name in want)
+
+
+def test_a_state_that_has_no_room_is_not_begun(disk, fresh, monkeypatch):
+    # HDF5 has ended whole processes on disks that were full before it was through.
+    path, part = disk.folder / "it.keras", ".it.part.keras"
+    model = fresh()
+    save_state(model, path, part)
+    before = path.read_bytes()
+    disk.fill(left=len(before) // 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(model, "save", lambda _: pytest.fail("began to write"))
+        with pytest.raises(OSError, match=r"No space left.*as it was.*it\.keras"):
+            save_state(model, path, part)
+    assert path.read_bytes() == before
+    assert disk.names() == ["it.keras"]
+
+
+def test_what_a_killed_save_left_gives_its_room_back(disk, fresh):
+    path, part = disk.folder / "it.keras", ".it.part.keras"
+    (disk.folder / part).write_bytes(bytes(SIZE))
+    save_state(fresh(), path, part)
+    assert disk.names() == ["it.keras"]
 
 
 def test_a_folder_that_cannot_be_written_ends_training_before_it_begins(disk):
