@@ -102,7 +102,7 @@ def _read(path):
     except (
         *(pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError),
         *(IndexError, TypeError, AttributeError, AssertionError, OverflowError),
-        *(OSError, MemoryError, ImportError, struct.error),
+        *(OSError, MemoryError, ImportError, struct.error, zipfile.BadZipFile),
     ) as error:
         # PyTorch's own message recommends to trust the file; that is not for us to say.
         raise ValueError(

@@ -186,7 +186,13 @@ def test_a_file_with_code_is_refused_and_not_run(tmp_path):
     assert trap.exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"no weights", b"PK\x03\x04 broken zip"])
+# The end of an archive on several disks, at which `zipfile.is_zipfile` itself raises.
+SPLIT = b"PK\x06\x07" + bytes(12) + b"\x02\0\0\0" + b"PK\x05\x06" + bytes(18)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no weights", b"PK\x03\x04 broken zip", SPLIT]
+)
 def test_a_damaged_file_is_refused(tmp_path, content):
     (tmp_path / "bad.pth").write_bytes(content)
     with pytest.raises(ValueError, match="damaged"):
