@@ -175,7 +175,7 @@ class SaveAndResume(keras.callbacks.Callback):
         try:
             with zipfile.ZipFile(self.path) as file:
                 first_step = json.loads(file.read(_BEGINNING))["first_step"]
-        except (zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
+        except _BROKEN as error:
             raise ValueError(
                 f"SaveAndResume: {self.path} was not saved by SaveAndResume, or was "
                 f"changed ({error}). Give another path, or load it as a model."

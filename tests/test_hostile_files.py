@@ -208,6 +208,23 @@ class TestTrainingStates:
             file.writestr("gan_style_training.json", beginning)
         self.refused(fresh, path, "was changed|or was")
 
+    @pytest.mark.parametrize(("place", "value"), [(6, 1), (6, 0x20), (8, 99)])
+    def test_a_beginning_that_cannot_be_unpacked_is_named(
+        self, saved, fresh, tmp_path, place, value
+    ):
+        # Said to be encrypted, patched, or compressed in a way that nobody knows.
+        path = tmp_path / "training.keras"
+        path.write_bytes(saved)
+        with zipfile.ZipFile(path, "a") as file:
+            file.writestr("gan_style_training.json", '{"first_step": 0}')
+        content = bytearray(path.read_bytes())
+        header = content.rindex(b"PK\x03\x04")
+        content[header + place] = value
+        # The table at the end says it again, two bytes later.
+        content[content.rindex(b"PK\x01\x02") + place + 2] = value
+        path.write_bytes(content)
+        self.refused(fresh, path, "or was changed")
+
     def test_a_bomb_is_refused(self, saved, fresh, tmp_path):
         path = tmp_path / "training.keras"
         path.write_bytes(saved)
