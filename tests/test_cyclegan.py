@@ -131,11 +131,12 @@ class TestGenerators:
         assert got["generators"] == pytest.approx(float(total), rel=1e-5)
         for old, new, gradient in zip(before, weights_of(ab, ba), wanted, strict=True):
             error = np.linalg.norm(old - new - gradient)
-            # A kernel whose gradient is 0 gets 1e-6 a number from a GPU's batch norm.
-            rounding = 1e-5 * np.sqrt(np.size(gradient))
+            on_gpu = tf.config.list_physical_devices("GPU")
+            # A kernel whose gradient is 0 gets 2e-6 a number from a GPU's batch norm.
+            rounding = 1e-5 * (np.sqrt(np.size(gradient)) if on_gpu else 1)
             assert error < 1e-3 * np.linalg.norm(gradient) + rounding
             # Single numbers near 0 differ more on a GPU.
-            if not tf.config.list_physical_devices("GPU"):
+            if not on_gpu:
                 np.testing.assert_allclose(old - new, gradient, rtol=1e-3, atol=1e-5)
 
     def test_leave_the_discriminators_bit_identical(self):
