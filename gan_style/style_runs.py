@@ -345,20 +345,15 @@ def _check_state(checkpoint, saved, optimizer):
     """Raises unless the saved state has the form of the optimizer's own."""
     for name, own in optimizer.state().items():
         value = saved.get(f"optimizer_{name}", np.empty(0, bool))
+        shape, dtype = tuple(own.shape), own.dtype.as_numpy_dtype
         # The loss has no terms before its first evaluation.
-        same = value.shape == own.shape or (name == "terms" and value.ndim == 1)
-        if not same or value.dtype != own.dtype:
+        same = value.shape == shape or (name == "terms" and value.ndim == 1)
+        if not same or value.dtype != dtype:
             raise ValueError(
                 f"checkpoint: optimizer_{name} of {checkpoint} is {value.dtype} "
-                f"{value.shape}, expected {own.dtype} {own.shape}: the file was "
+                f"{value.shape}, expected {np.dtype(dtype)} {shape}: the file was "
                 "changed; give another path."
             )
-    newest = saved.get("optimizer_newest", 0)
-    if not 0 <= newest < getattr(optimizer, "memory", 1):
-        raise ValueError(
-            f"checkpoint: optimizer_newest of {checkpoint} is {newest}: the file was "
-            "changed; give another path."
-        )
 
 
 def _saved_history(saved):

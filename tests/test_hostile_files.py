@@ -376,10 +376,9 @@ class TestSavedRuns:
             {"scale": np.array(2)},
             {"optimizer_image": np.zeros((1, 12, 17, 3), "float32")},
             {"optimizer_image": np.zeros((1, 12, 16, 3), "float64")},
-            {"optimizer_moves": None},
-            {"optimizer_moves": np.zeros((9, 12, 16, 3), "float32")},
-            {"optimizer_newest": np.array(10)},
-            {"optimizer_newest": np.array(-1)},
+            {"optimizer_moves_9": None},
+            {"optimizer_changes_0": np.zeros((1, 12, 17, 3), "float32")},
+            {"optimizer_curvatures": np.zeros(9, "float32")},
         ],
         ids=str,
     )

@@ -96,6 +96,30 @@ def test_lbfgs_stays_where_there_is_no_slope():
     np.testing.assert_array_equal(optimizer.image, np.full(SHAPE, 128.0))
 
 
+def test_what_lbfgs_has_not_seen_yet_takes_no_memory():
+    evaluate, *_ = quadratic()
+    optimizer = LBFGS(tf.fill(SHAPE, tf.constant(128.0, "float64")), evaluate)
+    optimizer.step()
+    assert len({id(move) for move in optimizer.moves}) == 2  # one, and the empty one
+    for _ in range(12):
+        optimizer.step()
+    assert len({id(move) for move in optimizer.moves}) == optimizer.memory == 10
+
+
+def test_lbfgs_forgets_what_leads_uphill():
+    evaluate, *_ = quadratic()
+    optimizer = LBFGS(tf.fill(SHAPE, tf.constant(128.0, "float64")), evaluate)
+    optimizer.step()
+    optimizer.step()
+    # Spoilt: uphill along every move.
+    optimizer.changes = [tf.zeros_like(change) for change in optimizer.changes]
+    optimizer.curvatures.assign(-1e-9 * tf.ones_like(optimizer.curvatures))
+    assert optimizer._direction()[1] > 0
+    before = float(optimizer.terms[-1])
+    assert float(optimizer.step()[-1]) < before
+    assert np.count_nonzero(optimizer.curvatures) == 1
+
+
 def test_adam_is_adam():
     evaluate, _, slopes, _ = quadratic()
     start = np.full(SHAPE, 128.0)
