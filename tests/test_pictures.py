@@ -287,7 +287,7 @@ def test_floating_point_pictures_are_refused():
         read_picture(encoded(image, "TIFF"))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_damage_anywhere_gives_a_picture_or_the_one_error(data):
     kind = data.draw(st.sampled_from(["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF"]))

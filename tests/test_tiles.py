@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from gan_style.tiles import blend_tiles, starts_of_tiles
 
 
-@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@settings(max_examples=200)
 @given(
     multiple=st.sampled_from([1, 4, 16]),
     tile=st.integers(1, 12),

@@ -184,7 +184,7 @@ def test_tiles_with_instance_norm_are_another_picture(unet):
     assert np.abs(translate(unet, picture, tile_size=64) - whole).max() > 1
 
 
-@settings(max_examples=30, deadline=None, derandomize=True, database=None)
+@settings(max_examples=30)
 @given(
     height=st.integers(1, 70),
     width=st.integers(1, 70),
