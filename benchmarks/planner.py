@@ -39,7 +39,7 @@ CASES = {
         "memory": "4 GB",
     },
     "unet@128": {"side": 128, "steps": 15},
-    "resnet@128": {"side": 128, "steps": 8},
+    "resnet@128": {"side": 128, "steps": 24},
 }
 
 

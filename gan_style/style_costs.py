@@ -12,7 +12,7 @@ from gan_style.tiling import plan_tiles
 
 # Measured on CPU (benchmarks/planner.py): what a step keeps of each layer's output,
 # forwards and backwards; what TensorFlow takes once; steps of L-BFGS that try twice.
-_KEPT, _ONCE, _TRIALS = 2.35, 110e6, 1.04
+_KEPT, _ONCE, _TRIALS = 1.1, 110e6, 1.04
 _PICTURES = {"lbfgs": 27, "adam": 9}  # picture-sized arrays beside the network's
 
 
