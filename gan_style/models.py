@@ -15,7 +15,7 @@ from gan_style.layers import (
     ReflectionPadding2D,
     UpsamplingConv2D,
 )
-from gan_style.picture_conv import ToPictureConv2D
+from gan_style.picture_conv import BlockConv2D, ToPictureConv2D
 
 
 def unet_generator(image_shape=(128, 128, 3), filters=32, name=None):
@@ -206,6 +206,12 @@ def _conv(filters, size, strides, padding, name, use_bias=False):
     )
 
 
+def _block_conv(filters, name):
+    return BlockConv2D(
+        filters, 3, use_bias=False, kernel_initializer=_weights(), name=name
+    )
+
+
 def _doubled(x, filters, name, padding):
     x = layers.UpSampling2D(2, data_format="channels_last", name=f"{name}_nearest")(x)
     return _conv(filters, 3, 1, padding, f"{name}_conv")(x)
@@ -237,10 +243,10 @@ def _norm_relu(x, name):
 
 def _residual_block(x, filters, name):
     y = ReflectionPadding2D(1, name=f"{name}_pad_1")(x)
-    y = _conv(filters, 3, 1, "valid", f"{name}_conv_1")(y)
+    y = _block_conv(filters, f"{name}_conv_1")(y)
     y = _norm_relu(y, f"{name}_1")
     y = ReflectionPadding2D(1, name=f"{name}_pad_2")(y)
-    y = _conv(filters, 3, 1, "valid", f"{name}_conv_2")(y)
+    y = _block_conv(filters, f"{name}_conv_2")(y)
     y = InstanceNormalization(name=f"{name}_2_norm")(y)
     return layers.Add(name=f"{name}_add")([x, y])
 

@@ -135,7 +135,7 @@ def test_resnet_has_the_paper_s_layers():
         ("Conv2D", 7, 1, 4),
         ("Conv2D", 3, 2, 8),
         ("Conv2D", 3, 2, 16),
-        *[("Conv2D", 3, 1, 16)] * 4,
+        *[("BlockConv2D", 3, 1, 16)] * 4,
         ("Conv2DTranspose", 3, 2, 8),
         ("Conv2DTranspose", 3, 2, 4),
         ("ToPictureConv2D", 7, 1, 3),

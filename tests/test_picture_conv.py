@@ -1,4 +1,4 @@
-"""The fast last convolution against Keras' own."""
+"""The fast convolutions against Keras' own."""
 
 import keras
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from gan_style.models import resnet_generator
-from gan_style.picture_conv import ToPictureConv2D
+from gan_style.picture_conv import BlockConv2D, ToPictureConv2D
 
 
 def numbers(*shape, seed=0):
@@ -89,3 +89,80 @@ def test_ends_the_resnet_generator():
 def test_refuses_what_it_does_not_do(options, words):
     with pytest.raises(ValueError, match=words):
         ToPictureConv2D(3, 7, **options)
+
+
+class TestBlockConv2D:
+    def layers(self, dtype, **options):
+        both = [
+            kind(6, 3, dtype=dtype, **options)
+            for kind in (BlockConv2D, keras.layers.Conv2D)
+        ]
+        for layer in both:
+            layer.build((None, None, None, 5))
+        weights = [numbers(*w.shape, seed=i) for i, w in enumerate(both[0].weights)]
+        for layer in both:
+            layer.set_weights(weights)
+        return both
+
+    def gradients(self, layer, images):
+        images = tf.convert_to_tensor(images)
+        watched = [images, *(w.value for w in layer.trainable_weights)]
+        with tf.GradientTape() as tape:
+            tape.watch(watched)
+            answer = layer(images, training=True)
+            objective = tf.reduce_sum(tf.sin(tf.cast(answer, "float32")))
+        return [tf.cast(answer, "float32"), *tape.gradient(objective, watched)]
+
+    @pytest.mark.parametrize(
+        "options", [{}, {"use_bias": False}, {"activation": "relu"}]
+    )
+    def test_errs_no_more_than_keras_convolution_under_bfloat16(self, options):
+        images = numbers(3, 9, 12, 5, seed=9)
+        exact = self.gradients(self.layers("float32", **options)[1], images)
+        ours, theirs = (
+            self.gradients(layer, images)
+            for layer in self.layers("mixed_bfloat16", **options)
+        )
+        assert len(ours) == len(exact)
+        for mine, other, true in zip(ours, theirs, exact, strict=True):
+            assert mine.dtype == other.dtype
+            errors = [np.linalg.norm(x - true) for x in (mine, other)]
+            assert errors[0] <= 1.1 * errors[1] < 0.1 * np.linalg.norm(true)
+
+    @pytest.mark.parametrize("options", [{}, {"use_bias": False}])
+    def test_has_the_gradients_of_keras_convolution(self, options):
+        images = numbers(3, 9, 12, 5, seed=9)
+        ours, theirs = (
+            self.gradients(layer, images) for layer in self.layers("float32", **options)
+        )
+        for mine, other in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(mine, other, rtol=1e-5, atol=1e-4)
+
+    @pytest.mark.parametrize("shape", [(1, 8, 8, 5), (None, None, None, 5)])
+    def test_multiplies_matrices_in_training_on_a_cpu(self, shape):
+        layer = self.layers("float32", use_bias=False)[0]
+        step = tf.function(lambda images: self.gradients(layer, images))
+        graph = step.get_concrete_function(tf.TensorSpec(shape)).graph
+        kinds = [operation.type for operation in graph.get_operations()]
+        cpu = not tf.config.list_logical_devices("GPU")
+        assert kinds.count("MatMul") == (9 if cpu else 0)
+        assert ("Conv2DBackpropFilter" in kinds) != cpu
+
+    def test_sizes_that_are_known_only_later_give_the_same(self):
+        layer = self.layers("float32")[0]
+        images = numbers(2, 7, 11, 5, seed=9)
+        step = tf.function(
+            lambda images: self.gradients(layer, images),
+            input_signature=[tf.TensorSpec((None, None, None, 5))],
+        )
+        for later, now in zip(step(images), self.gradients(layer, images), strict=True):
+            np.testing.assert_allclose(later, now, rtol=1e-5, atol=1e-5)
+
+    def test_makes_the_blocks_of_the_resnet_generator(self):
+        generator = resnet_generator((8, 8, 3), 2, 1)
+        for name in ("block_1_conv_1", "block_1_conv_2"):
+            assert isinstance(generator.get_layer(name), BlockConv2D)
+
+    def test_refuses_what_it_cannot_do(self):
+        with pytest.raises(ValueError, match="BlockConv2D: strides is .2, 2."):
+            BlockConv2D(4, 3, strides=2)
