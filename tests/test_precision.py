@@ -120,7 +120,7 @@ def losses_at(model, a, b):
     model.reset_metrics()
     losses = model.test_on_batch(a, b, return_dict=True)
     model.reset_metrics()
-    return losses
+    return {name: float(loss) for name, loss in losses.items()}
 
 
 class TestFloat16:
