@@ -7,8 +7,31 @@ from gan_style.checks import check_whole_number
 from gan_style.cpu_conv import convolve, on_cpu
 
 
+class _PlainConv2D(layers.Conv2D):
+    """`Conv2D` in steps of one pixel, without padding, channels last."""
+
+    def __init__(self, filters, kernel_size, **kwargs):
+        name = type(self).__name__
+        check_whole_number(name, "filters", filters)
+        kwargs.setdefault("data_format", "channels_last")
+        super().__init__(filters, kernel_size, **kwargs)
+        fixed = {
+            "strides": (1, 1),
+            "dilation_rate": (1, 1),
+            "groups": 1,
+            "padding": "valid",
+            "data_format": "channels_last",
+        }
+        for option, only in fixed.items():
+            if getattr(self, option) != only:
+                raise ValueError(
+                    f"{name}: {option} is {getattr(self, option)!r}, but it has to be "
+                    f"{only!r}. For others there is keras.layers.Conv2D."
+                )
+
+
 @keras.saving.register_keras_serializable(package="gan_style")
-class ToPictureConv2D(layers.Conv2D):
+class ToPictureConv2D(_PlainConv2D):
     """A large kernel to a few channels: `Conv2D`, the same weights, the same result.
 
     TensorFlow's gradient of a convolution to 3 channels leaves most of a CPU idle: the
@@ -38,12 +61,6 @@ class ToPictureConv2D(layers.Conv2D):
     (1, 8, 16, 3)
     """
 
-    def __init__(self, filters, kernel_size, **kwargs):
-        check_whole_number("ToPictureConv2D", "filters", filters)
-        kwargs.setdefault("data_format", "channels_last")
-        super().__init__(filters, kernel_size, **kwargs)
-        _check_plain(self)
-
     def call(self, images):
         height, width, channels, filters = self.kernel.shape
         kernel = ops.transpose(ops.cast(self.kernel, self.compute_dtype), (1, 2, 0, 3))
@@ -62,38 +79,19 @@ class ToPictureConv2D(layers.Conv2D):
 
 
 @keras.saving.register_keras_serializable(package="gan_style")
-class BlockConv2D(layers.Conv2D):
+class BlockConv2D(_PlainConv2D):
     """The convolution of a residual block: `Conv2D`, the same weights, the same result.
 
     In training under bfloat16 on a CPU its gradient is that of `cpu_conv.convolve`,
     which is faster; in float32 the two are about equal.
 
-    Args:
-        filters: channels of the result.
-        kernel_size: as for `Conv2D`.
-        **kwargs: what else `Conv2D` takes, but for strides, dilation, groups and
-            padding, which stay 1, 1, 1 and "valid".
-
-    Call arguments:
-        images: `(batch, height, width, channels)`, padded as far as that is wanted.
-
-    Returns:
-        `(batch, height - kernel height + 1, width - kernel width + 1, filters)`.
-
-    Raises:
-        ValueError: for another stride, dilation, padding or order of the axes.
+    Arguments, call and result are those of `ToPictureConv2D`.
 
     >>> import numpy as np
     >>> layer = BlockConv2D(16, 3)
     >>> tuple(layer(np.zeros((1, 10, 18, 4), "float32")).shape)
     (1, 8, 16, 16)
     """
-
-    def __init__(self, filters, kernel_size, **kwargs):
-        check_whole_number("BlockConv2D", "filters", filters)
-        kwargs.setdefault("data_format", "channels_last")
-        super().__init__(filters, kernel_size, **kwargs)
-        _check_plain(self)
 
     def call(self, images, training=None):
         if not (training and self.compute_dtype == "bfloat16" and on_cpu()):
@@ -105,19 +103,3 @@ class BlockConv2D(layers.Conv2D):
         if self.use_bias:
             result = result + ops.cast(self.bias, self.compute_dtype)
         return self.activation(result)
-
-
-def _check_plain(layer):
-    fixed = {
-        "strides": (1, 1),
-        "dilation_rate": (1, 1),
-        "groups": 1,
-        "padding": "valid",
-        "data_format": "channels_last",
-    }
-    for name, only in fixed.items():
-        if getattr(layer, name) != only:
-            raise ValueError(
-                f"{type(layer).__name__}: {name} is {getattr(layer, name)!r}, but it "
-                f"has to be {only!r}. For others there is keras.layers.Conv2D."
-            )
