@@ -17,9 +17,10 @@ def convolve(images, kernel):
 
     The gradient to one tap of a kernel is the product of two matrices: the pictures,
     shifted by the tap, and what came back. TensorFlow's own gradient gains little from
-    bfloat16 on a CPU; products of matrices gain more. Here the shifted pictures
-    are slices of one long list of pixels, which nobody has to copy; what came back is
-    padded with zeros, so that pixels that do not belong together count nothing.
+    bfloat16 on a CPU; products of matrices gain more. Here the shifted pictures are
+    slices of one long list of pixels, which need no copy where pixels are aligned in
+    memory (32 channels of bfloat16 or a multiple); what came back is padded with zeros,
+    so that pixels that do not belong together count nothing.
 
     Args:
         images: `(batch, height, width, channels)`.
