@@ -16,7 +16,8 @@ def fruit(kind, seed, size=128):
     """Apples or oranges on a table.
 
     The same seed is the same scene for both kinds, with the same light, places and
-    sizes: a true pair, which tells how well an unpaired method found the mapping.
+    sizes, and even with the same pores, deeper in an orange's skin: a true pair, which
+    tells how well an unpaired method found the mapping.
 
     Args:
         kind: "apple" or "orange".

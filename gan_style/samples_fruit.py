@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy import ndimage
 
 from gan_style.samples_canvas import (
     Numbers,
@@ -16,7 +17,8 @@ from gan_style.samples_canvas import (
 )
 
 KINDS = ("apple", "orange")
-_SCENE, _APPLE, _ORANGE = 1, 2, 3
+_SCENE, _APPLE, _ORANGE, _PORES = 1, 2, 3, 4
+_PORE, _FINE = 4, 44.0  # entries of a table to each pore, and to a radian
 
 
 @dataclass
@@ -50,10 +52,12 @@ def draw_fruit(kind, seed, size):
     picture = _background(numbers, scene, size)
     grain = 0.008 * (numbers.array(size, size) - 0.5)[..., None]
     skin = Numbers(_APPLE if kind == "apple" else _ORANGE, seed)
+    # Where an apple has its pores, the orange of the same scene has deeper ones.
+    pores = Numbers(_PORES, seed)
     for fruit in scene.fruits:
         _shadow(picture, fruit, scene, size)
     for fruit in scene.fruits:
-        _paint(picture, kind, fruit, scene, skin, size)
+        _paint(picture, kind, fruit, scene, skin, _pores(pores), size)
     return finish(picture + grain)
 
 
@@ -202,7 +206,7 @@ def _shadow(picture, fruit, scene, size):
     picture *= (1 - share)[..., None]
 
 
-def _paint(picture, kind, fruit, scene, skin, size):
+def _paint(picture, kind, fruit, scene, skin, pores, size):
     x, y = pixels(size)
     reach = 1.75 * fruit.radius
     rows, columns = (
@@ -237,13 +241,14 @@ def _paint(picture, kind, fruit, scene, skin, size):
     # The air between two fruits is dark.
     halo = 0.38 * np.exp(-((np.maximum(distance - 0.97, 0) / 0.16) ** 2))
     part *= (1 - halo * smooth(-0.2, 0.6, down))[..., None]
-    body = make(normal, pole, lamp, up, scene, skin, scale)
+    body = make(normal, pole, lamp, up, scene, skin, pores, scale)
     part[:] = mix(part, body, cover(distance - outline, scale))
     foot = pole[:2] * (0.80 if kind == "apple" else 0.96)
     if fruit.leaf:
         _leaf(part, u, v, foot, fruit.leaf, lamp, scale)
     if kind == "apple":
-        _stem(part, u, v, foot, skin, lamp, scale)
+        top = 0.1 - fruit.y / fruit.radius / fruit.squeeze
+        _stem(part, u, v, foot, skin, lamp, scale, foot[1] - top)
 
 
 def _apple_outline(u, v, fruit):
@@ -297,7 +302,26 @@ def _shade(normal, lamp, up, scene, gloss):
     return light * rest[..., None], (shine + rim)[..., None]
 
 
-def _apple_skin(normal, pole, lamp, up, scene, skin, scale):
+def _pores(numbers, count=24):
+    """How deep a skin is at each entry of a table: round pores, about 1 at most."""
+    depth = np.zeros((count, _PORE, count, _PORE))
+    rows, columns = np.indices((count, count))
+    down, right = (_PORE * numbers.array(2, count, count)).astype(int)
+    depth[rows, down, columns, right] = 0.3 + 0.7 * numbers.array(count, count)
+    depth = depth.reshape(2 * (count * _PORE,))
+    return 2 * np.pi * ndimage.gaussian_filter(depth, 1.0, mode="wrap")
+
+
+def _relief(pores, normal):
+    """How deep the skin is at each pixel, and how that tilts its normals."""
+    across, down = (_FINE * np.arcsin(np.clip(normal[..., i], -1, 1)) for i in (0, 1))
+    depth = lookup(pores, down, across)
+    right = lookup(pores, down, across + 1) - depth
+    below = lookup(pores, down + 1, across) - depth
+    return depth, np.stack([right, below, np.zeros_like(depth)], -1)
+
+
+def _apple_skin(normal, pole, lamp, up, scene, skin, pores, scale):
     angle, away, around = _sphere(normal, pole)
     turns = around / (2 * np.pi)
     red = skin.colour((0.68, 0.035, 0.05), (0.84, 0.09, 0.09))
@@ -310,37 +334,29 @@ def _apple_skin(normal, pole, lamp, up, scene, skin, scale):
     colour = mix(mix(red, deep, 0.7 * streaks), ground, 0.55 * pale)
     ring = np.exp(-((angle / 0.40) ** 2))
     colour = mix(colour, (0.60, 0.56, 0.16), 0.75 * ring * (0.5 + 0.5 * streaks))
-    across, down = (np.arcsin(np.clip(normal[..., i], -1, 1)) for i in (0, 1))
-    dots = lookup(skin.array(61, 61), down * 14, across * 14)
-    colour = mix(colour, (0.90, 0.66, 0.45), 0.45 * smooth(0.84, 0.97, dots))
-    normal = _dent(normal, angle, away, 0.30, 0.36)
+    dots, tilt = _relief(pores, normal)
+    colour = mix(colour, (0.40, 0.17, 0.07), 0.35 * smooth(0.35, 0.9, dots))
+    normal = _dent(normal, angle, away, 0.30, 0.36) + 0.25 * tilt
+    normal = normal / np.sqrt((normal**2).sum(-1, keepdims=True))
     light, shine = _shade(normal, lamp, up, scene, ((70, 0.75), (9, 0.13)))
     pit = 1 - 0.62 * np.exp(-((angle / 0.2) ** 2))
     return (colour * light * pit[..., None] + shine * pit[..., None]) * scene.warmth
 
 
-def _orange_skin(normal, pole, lamp, up, scene, skin, scale):
+def _orange_skin(normal, pole, lamp, up, scene, skin, pores, scale):
     angle, away, around = _sphere(normal, pole)
     peel = skin.colour((0.94, 0.43, 0.02), (0.98, 0.50, 0.05))
-    pores = skin.array(64, 64)
     across, down = (np.arcsin(np.clip(normal[..., i], -1, 1)) for i in (0, 1))
-    fine = 17.0
-    spots = lookup(pores, down * fine, across * fine)
-    step = 0.5
-    tilt = [
-        lookup(pores, down * fine, across * fine + step) - spots,
-        lookup(pores, down * fine + step, across * fine) - spots,
-    ]
+    spots, tilt = _relief(pores, normal)
     patches = lookup(skin.array(6, 6), down * 2, across * 2)
     colour = (
-        peel * (1 + 0.05 * (patches - 0.5) - 0.16 * smooth(0.6, 1, spots))[..., None]
+        peel * (1 + 0.05 * (patches - 0.5) - 0.25 * smooth(0.3, 0.9, spots))[..., None]
     )
     colour = mix(colour, (0.90, 0.62, 0.10), 0.45 * np.exp(-((angle / 0.30) ** 2)))
     wrinkle = 0.5 + 0.5 * np.cos(11 * around)
     near = np.exp(-(((angle - 0.24) / 0.12) ** 2))
     colour = colour * (1 - 0.16 * wrinkle * near)[..., None]
-    normal = _dent(normal, angle, away, 0.05, 0.24)
-    normal = normal + 0.27 * np.stack([*tilt, np.zeros_like(spots)], -1)
+    normal = _dent(normal, angle, away, 0.05, 0.24) + 0.5 * tilt
     normal = normal / np.sqrt((normal**2).sum(-1, keepdims=True))
     light, shine = _shade(normal, lamp, up, scene, ((22, 0.30), (6, 0.10)))
     body = colour * light + shine
@@ -362,9 +378,9 @@ def _curve(u, v, start, bend, end, widths, count=14):
     return best, along
 
 
-def _stem(part, u, v, foot, skin, lamp, scale):
+def _stem(part, u, v, foot, skin, lamp, scale, room):
     lean = skin.between(-0.28, 0.28)
-    length = skin.between(0.38, 0.52)
+    length = min(skin.between(0.38, 0.52), room)  # not beyond the picture
     end = foot + np.array([lean, -length])
     bend = foot + np.array([0.15 * lean, -0.6 * length])
     distance, along = _curve(u, v, foot, bend, end, (0.035, 0.052))
