@@ -76,7 +76,7 @@ class StyleTransfer:
         seed: of the noise that a run starts with.
         features: further arguments of `vgg_features`, for example
             `{"weights": "hed", "dtype": "mixed_bfloat16"}`. Pooling is "max" and
-            padding "edge" unless it says otherwise.
+            padding "reflect" unless it says otherwise.
 
     Raises:
         ValueError: for a picture or an option that cannot be used.
@@ -158,7 +158,7 @@ class StyleTransfer:
             self.styles = [match_colours(s, self.content) for s in self.styles]
         elif colours == "luminance":
             self.styles = [luminance(s) for s in self.styles]
-        options = {"pooling": "max", "padding": "edge"}
+        options = {"pooling": "max", "padding": "reflect"}
         options |= _checked_features(features)
         layers = list(dict.fromkeys([*self.content_layers, *self.style_layers]))
         self.features = Features(layers, **options)

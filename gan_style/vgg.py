@@ -67,7 +67,7 @@ def vgg_features(
             hed; one line on stderr says which) or `None` (random numbers).
         pooling: `"average"`, as Gatys et al. advise for pictures, or `"max"`.
         padding: what a convolution sees beyond the picture's edge: `"zero"`, as
-            VGG was trained, or `"edge"`, the outermost row and column once more.
+            VGG was trained, or `"reflect"`, the mirror image, which draws no frame.
         dtype: a Keras dtype policy, for example `"mixed_bfloat16"`; the global one
             where it is None.
 
@@ -118,7 +118,7 @@ def _check(backbone, weights, pooling, padding):
         ("backbone", backbone, tuple(_CONVOLUTIONS)),
         ("weights", weights, ("auto", "imagenet", "hed", None)),
         ("pooling", pooling, ("average", "max")),
-        ("padding", padding, ("zero", "edge")),
+        ("padding", padding, ("zero", "reflect")),
     ):
         if not (got is None or isinstance(got, str)) or got not in expected:
             raise ValueError(f"{name}: got {got!r}, expected one of {expected}.")
@@ -216,8 +216,8 @@ def _build(wanted, backbone, pooling, padding, dtype):
             x = pool(2, dtype=policy, name=name)(x)
         else:
             filters = _FILTERS[int(name[5]) - 1]
-            if padding == "edge":
-                x = EdgePadding(dtype=policy.name, name=f"{name}_padding")(x)
+            if padding == "reflect":
+                x = MirrorPadding(dtype=policy.name, name=f"{name}_padding")(x)
             x = keras_layers.Conv2D(
                 filters,
                 3,
@@ -231,16 +231,30 @@ def _build(wanted, backbone, pooling, padding, dtype):
 
 
 @keras.saving.register_keras_serializable("gan_style")
-class EdgePadding(keras_layers.Layer):
-    """Repeats the outermost row and column once, all around a feature map."""
+class MirrorPadding(keras_layers.Layer):
+    """Continues a feature map by its mirror image, one row and column all around.
+
+    The outermost row is not repeated: painted pictures then grow dashes that stand on
+    their edge. Only a map of a single row or column is, for want of a neighbour.
+    """
 
     def call(self, x):
-        # One pixel, mirrored with the edge, is the edge.
-        return keras.ops.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]], mode="symmetric")
+        height, width = keras.ops.shape(x)[1:3]
+        if isinstance(height, int) and isinstance(width, int):
+            return _padded(x, "reflect" if min(height, width) > 1 else "symmetric")
+        return keras.ops.cond(
+            keras.ops.minimum(height, width) > 1,
+            lambda: _padded(x, "reflect"),
+            lambda: _padded(x, "symmetric"),
+        )
 
     def compute_output_shape(self, shape):
         batch, height, width, channels = shape
         return (batch, height and height + 2, width and width + 2, channels)
+
+
+def _padded(x, mode):
+    return keras.ops.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]], mode=mode)
 
 
 def _for_rgb(name, arrays):

@@ -9,6 +9,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from gan_style import vgg
 from gan_style.vgg import (
@@ -99,7 +100,7 @@ def test_average_pooling_averages():
     np.testing.assert_allclose(out["pool1"], expected, rtol=1e-5)
 
 
-def test_edge_padding_leaves_a_flat_picture_flat():
+def test_mirror_padding_leaves_a_flat_picture_flat():
     flat = np.full((1, 16, 16, 3), 70.0, "float32")
     spread = {
         padding: float(
@@ -110,9 +111,21 @@ def test_edge_padding_leaves_a_flat_picture_flat():
                 axis=(1, 2),
             ).max()
         )
-        for padding in ("edge", "zero")
+        for padding in ("reflect", "zero")
     }
-    assert spread["edge"] < 1e-3 < 1 < spread["zero"]
+    assert spread["reflect"] < 1e-3 < 1 < spread["zero"]
+
+
+@pytest.mark.parametrize("static", [True, False])
+@pytest.mark.parametrize("shape", [(3, 4), (1, 4), (1, 1)])
+def test_mirror_padding_is_numpys(static, shape):
+    x = np.random.default_rng(0).normal(size=(1, *shape, 2)).astype("float32")
+    mode = "reflect" if min(shape) > 1 else "edge"
+    expected = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode=mode)
+    layer = vgg.MirrorPadding()
+    if not static:
+        layer = tf.function(layer, input_signature=[tf.TensorSpec((1, None, None, 2))])
+    np.testing.assert_array_equal(layer(x), expected)
 
 
 def test_bfloat16_rounds_after_the_mean_is_subtracted(picture):
@@ -216,7 +229,7 @@ def test_a_changed_hed_file_is_refused(monkeypatch, tmp_path):
 
 
 def test_models_are_saved_and_loaded(tmp_path, picture):
-    model = vgg_features("relu2_1", weights="hed", padding="edge")
+    model = vgg_features("relu2_1", weights="hed", padding="reflect")
     model.save(tmp_path / "m.keras")
     again = keras.saving.load_model(tmp_path / "m.keras")
     np.testing.assert_array_equal(again(picture)["relu2_1"], model(picture)["relu2_1"])
