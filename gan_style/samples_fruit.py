@@ -259,8 +259,8 @@ def _apple_outline(u, v, fruit):
 
     return (
         0.985
-        + 0.05 * bump(0.72, 0.42)
-        - (0.20 - 0.11 * np.sin(fruit.pitch)) * bump(0, 0.34)
+        + 0.04 * bump(0.72, 0.42)
+        - (0.16 - 0.08 * np.sin(fruit.pitch)) * bump(0, 0.34)
         - 0.035 * bump(2.35, 0.45)
         - 0.07 * bump(np.pi, 0.28)
     )
@@ -335,8 +335,8 @@ def _apple_skin(normal, pole, lamp, up, scene, skin, pores, scale):
     ring = np.exp(-((angle / 0.40) ** 2))
     colour = mix(colour, (0.60, 0.56, 0.16), 0.75 * ring * (0.5 + 0.5 * streaks))
     dots, tilt = _relief(pores, normal)
-    colour = mix(colour, (0.40, 0.17, 0.07), 0.35 * smooth(0.35, 0.9, dots))
-    normal = _dent(normal, angle, away, 0.30, 0.36) + 0.25 * tilt
+    colour = mix(colour, (0.40, 0.17, 0.07), 0.45 * smooth(0.35, 0.9, dots))
+    normal = _dent(normal, angle, away, 0.30, 0.36) + 0.28 * tilt
     normal = normal / np.sqrt((normal**2).sum(-1, keepdims=True))
     light, shine = _shade(normal, lamp, up, scene, ((70, 0.75), (9, 0.13)))
     pit = 1 - 0.62 * np.exp(-((angle / 0.2) ** 2))
@@ -356,7 +356,7 @@ def _orange_skin(normal, pole, lamp, up, scene, skin, pores, scale):
     wrinkle = 0.5 + 0.5 * np.cos(11 * around)
     near = np.exp(-(((angle - 0.24) / 0.12) ** 2))
     colour = colour * (1 - 0.16 * wrinkle * near)[..., None]
-    normal = _dent(normal, angle, away, 0.05, 0.24) + 0.5 * tilt
+    normal = _dent(normal, angle, away, 0.05, 0.24) + 0.42 * tilt
     normal = normal / np.sqrt((normal**2).sum(-1, keepdims=True))
     light, shine = _shade(normal, lamp, up, scene, ((22, 0.30), (6, 0.10)))
     body = colour * light + shine

@@ -47,11 +47,11 @@ def test_apples_and_oranges_of_a_seed_are_one_scene():
 def test_an_oranges_pores_lie_where_the_apples_do_and_are_deeper(seed):
     apple, orange = samples.fruit("apple", seed), samples.fruit("orange", seed)
     skin = (orange[..., 0] > 120) & (orange[..., 2] < 90)
-    skin &= (apple[..., 0] > 80) & (apple[..., 1] < 90)
+    skin &= (apple[..., 0] > 80) & (apple[..., 1] < 60)  # no highlight
     skin = ndimage.binary_erosion(skin, iterations=4)
     of_apple, of_orange = (
         (light - ndimage.gaussian_filter(light, 2))[skin]
-        for light in (np.log(fruit.max(-1) + 1.0) for fruit in (apple, orange))
+        for light in (fruit.mean(-1) for fruit in (apple, orange))
     )
     assert np.corrcoef(of_apple, of_orange)[0, 1] > 0.4
     assert of_orange.std() > 1.2 * of_apple.std()
@@ -148,8 +148,8 @@ def test_paintings_differ_by_seed_and_are_rich_at_several_scales():
 @pytest.mark.parametrize(
     ("name", "arguments", "mean"),
     [
-        ("fruit", ("apple", 11, 64), (136.88, 84.27, 76.13)),
-        ("fruit", ("orange", 11, 64), (163.18, 121.06, 73.80)),
+        ("fruit", ("apple", 11, 64), (136.67, 84.42, 76.23)),
+        ("fruit", ("orange", 11, 64), (163.22, 121.11, 73.82)),
         ("landscape", ("photograph", 11, 64), (117.64, 139.26, 142.76)),
         ("landscape", ("painting", 11, 64), (166.04, 187.27, 155.92)),
         ("painting", (64, 11), (115.90, 125.28, 129.56)),
