@@ -235,7 +235,8 @@ class MirrorPadding(keras_layers.Layer):
     """Continues a feature map by its mirror image, one row and column all around.
 
     The outermost row is not repeated: painted pictures then grow dashes that stand on
-    their edge. Only a map of a single row or column is, for want of a neighbour.
+    their edge. Only a map of a single row or column is, for want of a neighbour; small
+    pictures make such maps, which `ReflectionPadding2D` refuses.
     """
 
     def call(self, x):
