@@ -4,6 +4,9 @@ Import it before TensorFlow does anything: TensorFlow would take all of the GPU'
 at once, and leave none to PyTorch, which takes turns with it.
 """
 
+import functools
+import sys
+
 import numpy as np
 import tensorflow as tf
 
@@ -12,10 +15,15 @@ from gan_style.budgets import resident_memory
 for _gpu in tf.config.list_physical_devices("GPU"):
     tf.config.experimental.set_memory_growth(_gpu, True)
 
-try:
-    import torch
-except ImportError:
-    torch = None
+
+@functools.cache
+def pytorch():
+    """PyTorch, or None. Imported late: others' memory is measured without it."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    return torch
 
 
 def gpu_name():
@@ -29,6 +37,7 @@ def gpu_name():
 
 def torch_device():
     """The device on which PyTorch takes its turn: the one that TensorFlow has."""
+    torch = pytorch()
     if gpu_name() and torch.cuda.is_available():
         torch.backends.cudnn.benchmark = True  # as its users train
         return "cuda"
@@ -57,7 +66,7 @@ class GpuMemory:
 
     def __enter__(self):
         tf.config.experimental.reset_memory_stats("GPU:0")
-        if torch is not None and torch.cuda.is_initialized():
+        if (torch := _torch_in_use()) is not None:
             torch.cuda.reset_peak_memory_stats()
         self.before = sum(_gpu_memory("current"))
         return self
@@ -66,9 +75,14 @@ class GpuMemory:
         self.bytes = sum(_gpu_memory("peak")) - self.before
 
 
+def _torch_in_use():
+    torch = sys.modules.get("torch")
+    return torch if torch is not None and torch.cuda.is_initialized() else None
+
+
 def _gpu_memory(when):
     yield tf.config.experimental.get_memory_info("GPU:0")[when]
-    if torch is not None and torch.cuda.is_initialized():
+    if (torch := _torch_in_use()) is not None:
         yield (
             torch.cuda.max_memory_allocated()
             if when == "peak"

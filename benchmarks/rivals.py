@@ -153,7 +153,7 @@ def tutorial_step(generator, shape, filters, discriminator_filters, **compile_op
 
 def torch_step(kind, shape, filters, discriminator_filters, bfloat16=False):
     """A step in PyTorch, channels last; returns a function, or None without torch."""
-    torch = accelerator.torch
+    torch = accelerator.pytorch()
     if torch is None:
         return None
     nn, device = torch.nn, accelerator.torch_device()

@@ -145,7 +145,7 @@ def tutorial(content, style):
 
 def torch_way(content, style):
     """PyTorch on the same features, targets cached, torch.optim.LBFGS."""
-    torch, device = accelerator.torch, accelerator.torch_device()
+    torch, device = accelerator.pytorch(), accelerator.torch_device()
     torch.set_num_threads(os.cpu_count())
     model = vgg_features(LAYERS, weights="hed", pooling="max")
     network = []
@@ -341,16 +341,16 @@ def main():
     parser.add_argument("--memory", choices=METHODS, help=argparse.SUPPRESS)
     parser.add_argument("--json", help="where to write the numbers")
     options = parser.parse_args()
-    methods = list(METHODS)
-    if accelerator.torch is None:
-        methods.remove("torch")
-        print("torch is not installed: left out")
     if options.memory:
         step = build(options.memory, *pictures(options.sizes[0], options.pictures))[1]
         step()
         step()
         print(accelerator.peak_memory() / 1e9)
         return
+    methods = list(METHODS)
+    if accelerator.pytorch() is None:
+        methods.remove("torch")
+        print("torch is not installed: left out")
     report = {"speed": speed(options.sizes, options.steps, options.pictures, methods)}
     if options.curve:
         report["seconds_to_tutorials_loss"] = curve(

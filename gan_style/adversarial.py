@@ -14,18 +14,6 @@ def watching(variables):
         yield tape
 
 
-def once_there(awaited, *tensors):
-    """The tensors, but not before those awaited are there.
-
-    Tied by a number that is always 0, which TensorFlow does not see: it takes mere
-    control dependencies, and operations that do nothing, out of a graph again, and
-    with them at times the order of a variable's reading and writing.
-    """
-    token = tf.add_n([tf.reshape(tensor, (-1,))[0] for tensor in awaited])
-    zero = tf.minimum(tf.cast(tf.math.is_nan(token), "float32"), 0.0)
-    return [tensor + tf.cast(zero, tensor.dtype) for tensor in tensors]
-
-
 def check_networks(owner, **networks):
     """Holds the networks to be built Keras models, each a model of its own."""
     for name, network in networks.items():

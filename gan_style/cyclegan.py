@@ -10,12 +10,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from gan_style.adversarial import (
-    AdversarialModel,
-    check_networks,
-    once_there,
-    watching,
-)
+from gan_style.adversarial import AdversarialModel, check_networks, watching
 from gan_style.averaging import averaged_copy, update_averages
 from gan_style.checkpoints import mend_saving, resumable
 from gan_style.checks import (
@@ -30,6 +25,7 @@ from gan_style.cyclegan_losses import (
     validity_loss,
 )
 from gan_style.image_pool import ImagePool
+from gan_style.ordering import once_there
 from gan_style.translation import translate
 
 LOSSES = (

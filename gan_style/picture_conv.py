@@ -1,10 +1,13 @@
 """Convolutions of a ResNet generator, written so that a CPU does them fast."""
 
+from functools import partial
+
 import keras
+import numpy as np
 from keras import layers, ops
 
+from gan_style import cpu_conv, winograd
 from gan_style.checks import check_whole_number
-from gan_style.cpu_conv import convolve, on_cpu
 
 
 class _PlainConv2D(layers.Conv2D):
@@ -38,7 +41,8 @@ class ToPictureConv2D(_PlainConv2D):
     7x7 kernel that ends a ResNet generator takes longer to differentiate than all of
     the layers in front of it. So every row of the kernel becomes channels of its own,
     here 7 x 3, of a convolution with a kernel one row high; its outputs, each shifted
-    by its row, are added up. As many multiplications, in a shape that processors like.
+    by its row, are added up, by a convolution with ones and zeros. Hardly more
+    multiplications, in a shape that processors like.
 
     Args:
         filters: channels of the result, such as the 3 of a picture.
@@ -68,22 +72,33 @@ class ToPictureConv2D(_PlainConv2D):
         images = ops.cast(images, self.compute_dtype)
         # One channel for every row of the kernel and every filter.
         parts = ops.conv(images, kernel, padding="valid", data_format="channels_last")
-        total = 0.0
-        for row, part in enumerate(ops.split(parts, height, axis=-1)):
-            part = part[:, row : row - height + 1 or None]
-            # Added up in float32 under every policy, as within one convolution.
-            total = total + ops.cast(part, "float32")
+        # Added up in float32 under every policy, as within one convolution.
+        total = ops.conv(
+            ops.cast(parts, "float32"),
+            self._row_by_row(height, filters),
+            padding="valid",
+            data_format="channels_last",
+        )
         if self.use_bias:
             total = total + ops.cast(self.bias, "float32")
         return self.activation(ops.cast(total, self.compute_dtype))
+
+    @staticmethod
+    def _row_by_row(height, filters):
+        """A kernel of ones and zeros: from each row, the channels that belong to it."""
+        kernel = np.zeros((height, 1, height, filters, filters), "float32")
+        for row in range(height):
+            kernel[row, 0, row] = np.eye(filters)
+        return ops.convert_to_tensor(kernel.reshape(height, 1, -1, filters))
 
 
 @keras.saving.register_keras_serializable(package="gan_style")
 class BlockConv2D(_PlainConv2D):
     """The convolution of a residual block: `Conv2D`, the same weights, the same result.
 
-    In training under bfloat16 on a CPU its gradient is that of `cpu_conv.convolve`,
-    which is faster; in float32 the two are about equal.
+    In training on a CPU it takes a shorter way, where that pays: `winograd.convolve`
+    for many channels, and for fewer ones under bfloat16 the gradient of
+    `cpu_conv.convolve`.
 
     Arguments, call and result are those of `ToPictureConv2D`.
 
@@ -94,12 +109,23 @@ class BlockConv2D(_PlainConv2D):
     """
 
     def call(self, images, training=None):
-        if not (training and self.compute_dtype == "bfloat16" and on_cpu()):
+        way = self._shorter_way(images.shape) if training else None
+        if way is None:
             return super().call(images)
         kernel, images = (
             ops.cast(x, self.compute_dtype) for x in (self.kernel, images)
         )
-        result = convolve(images, kernel)
+        result = way(images, kernel)
         if self.use_bias:
             result = result + ops.cast(self.bias, self.compute_dtype)
         return self.activation(result)
+
+    def _shorter_way(self, shape):
+        if not cpu_conv.on_cpu():
+            return None
+        square = winograd.worthwhile_square(
+            shape, self.kernel.shape, self.compute_dtype
+        )
+        if square:
+            return partial(winograd.convolve, square=square)
+        return cpu_conv.convolve if self.compute_dtype == "bfloat16" else None
