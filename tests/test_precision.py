@@ -18,7 +18,7 @@ from cyclegans import (
     weights_of,
 )
 
-from gan_style import samples
+from gan_style import CycleGAN, samples
 from gan_style.models import patch_discriminator, resnet_generator, unet_generator
 
 HALVES = ("generator_optimizer", "discriminator_optimizer")
@@ -66,6 +66,33 @@ class TestBfloat16:
             a, b = fruit(64, step)
             beside.set_weights(path.get_weights())
             want, got = (losses_at(model, a, b) for model in models)
+            assert got == pytest.approx(want, rel=0.05), f"step {step}"
+            assert got != want
+            path.train_on_batch(a, b)
+
+    def test_losses_are_those_of_float32_where_blocks_are_wide(self, policy):
+        # Of 256 channels: on a CPU, these multiply less in both precisions.
+        models = []
+        for name in ("float32", "mixed_bfloat16"):
+            policy(name)
+            generators = [
+                resnet_generator((32, 32, 3), 64, 1, name=name) for name in ("ab", "ba")
+            ]
+            judges = [patch_discriminator((32, 32, 3), 4, name=name) for name in "ab"]
+            models.append(CycleGAN(*generators, *judges, seed=0, average_decay=None))
+            models[-1].compile()
+        path, beside = models
+        judged = [
+            tf.function(lambda a, b, m=m: m.generator_losses(a, b, training=True)[0])
+            for m in models
+        ]
+        for step in range(20):
+            a, b = fruit(32, step)
+            beside.set_weights(path.get_weights())
+            want, got = (
+                {name: float(loss) for name, loss in losses(a, b).items()}
+                for losses in judged
+            )
             assert got == pytest.approx(want, rel=0.05), f"step {step}"
             assert got != want
             path.train_on_batch(a, b)
