@@ -20,9 +20,9 @@ from gan_style.ordering import once_there
 # Networks", 2020, on why the choice matters).
 _POINTS = {2: (0, 1, -1), 4: (0, 0.75, -0.75, 1.5, -1.5)}
 
-
-# Bytes of transformed pictures up to which they are kept for the gradient.
-_SMALL = 2**23
+# Bytes of transformed pictures up to which they are kept for the gradient: two pictures
+# of 128 x 128 in a ResNet, but none of 256 x 256, where memory is what runs out.
+_SMALL = 6e6
 
 
 def convolve(images, kernel, square):
