@@ -7,10 +7,11 @@
 
 All variants run in one process, in turn, several times, so that a machine that gets
 faster or slower does so for all of them; figures are medians and ratios. Peak memory
-comes from a process of its own for every variant, on a GPU from the turns' first
-steps. "Peak" is the fastest convolution that TensorFlow reaches here in the same run,
-in multiply-adds; "share" is the part of it that the step's nominal ones (those of the
-plain networks) amount to.
+comes from a process of its own for every variant (PyTorch's also holds TensorFlow's
+import, 0.6 GB), on a GPU from the turns' first steps. "Peak" is the fastest convolution
+that TensorFlow reaches here in the same run, in multiply-adds; "share" is the part of
+it that the step's nominal ones (those of the plain networks) amount to: more than 1
+where the step takes fewer.
 
 On a GPU, all take their turns on it, memory is the GPU's, and the steps that XLA
 compiles ("xla") take part; `--batch 8` shows the throughput that a batch of 1 leaves.

@@ -132,8 +132,8 @@ def worthwhile_square(images_shape, kernel_shape, dtype):
     >>> worthwhile_square((1, 34, 34, 64), (3, 3, 64, 64), "float32") is None
     True
     """
-    least = {"float32": 128, "bfloat16": 256}.get(dtype)
-    square = {"float32": 4, "bfloat16": 2}.get(dtype)
+    known = {"float32": (128, 4), "bfloat16": (256, 2)}
+    least, square = known.get(dtype, (None, None))
     *_, height, width, _ = images_shape
     if (
         least is None
