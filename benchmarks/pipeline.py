@@ -9,6 +9,7 @@ anew for every epoch or kept in memory. Then `fit` on the same step with three k
 input, in turn: one batch that lies ready in memory, the files, the kept pictures. What
 `fit` takes longer with files than with the ready batch is what the pictures cost; on a
 machine where the step itself runs on the CPU that includes the work of decoding them.
+"Longest end" is the most that `fit` took from its last step to its return.
 """
 
 import argparse
@@ -81,13 +82,15 @@ class Times(keras.callbacks.Callback):
 
 
 def fit_seconds(model, dataset, steps):
-    """Seconds of the first step, with the pipeline's start, and of each later one."""
+    """Seconds of the first step, with the pipeline's start, of each later one, and
+    from the last one to the end of `fit`."""
     times = Times()
     model.fit(
         dataset, steps_per_epoch=steps, shuffle=False, verbose=0, callbacks=[times]
     )
+    end = time.perf_counter() - times.ends[-1]
     first, *later = (e - b for b, e in zip(times.ends, times.ends[1:], strict=False))
-    return first, later
+    return first, later, end
 
 
 def measure(folder, network, side, rounds, steps):
@@ -109,25 +112,28 @@ def measure(folder, network, side, rounds, steps):
         "kept in memory": kept.train,
     }
     model = build(network, side)
-    spent = {name: ([], []) for name in ways}
+    spent = {name: ([], [], []) for name in ways}
     for dataset in ways.values():
         fit_seconds(model, dataset, 2)
     for _ in range(rounds):
         for name, dataset in ways.items():
-            first, later = fit_seconds(model, dataset, steps)
+            first, later, end = fit_seconds(model, dataset, steps)
             spent[name][0].append(first)
             spent[name][1].extend(later)
+            spent[name][2].append(end)
     print(
         f"{network} at {side}, batch 1: fit in {rounds} rounds of {steps} steps in turn"
     )
-    print("input                pairs/s alone  s/step  ratio  s of the first step")
+    print(
+        "input                pairs/s alone  s/step  ratio  s of the first  longest end"
+    )
     base = statistics.median(spent["one batch in memory"][1])
-    for name, (first, later) in spent.items():
+    for name, (first, later, end) in spent.items():
         median = statistics.median(later)
         speed = f"{alone[name]:13.0f}" if name in alone else " " * 13
         print(
             f"{name:20} {speed} {median:7.4f} {median / base:6.3f} "
-            f"{statistics.median(first):20.2f}"
+            f"{statistics.median(first):16.2f} {max(end):12.2f}"
         )
     print(
         f"A step uses one pair in {base:.3f} s; in that time files alone give "

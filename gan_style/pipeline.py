@@ -6,6 +6,7 @@ stopped, and no shuffling buffer holds pictures or takes time to fill.
 """
 
 import collections.abc
+import os
 import warnings
 
 import numpy as np
@@ -15,6 +16,8 @@ from PIL import Image
 from gan_style.pictures import UnreadablePicture
 
 _LONGEST = 4  # times the shorter side; what is longer is cut
+_READERS = min(8, os.cpu_count() or 1)
+_BATCHES_AHEAD = 4
 
 
 class Pictures(collections.abc.Sequence):
@@ -240,12 +243,12 @@ class Position:
             )
             .map(
                 lambda number: _pair(self._items, item(number), size),
-                num_parallel_calls=tf.data.AUTOTUNE,
+                num_parallel_calls=_READERS,
                 deterministic=True,
             )
             .batch(share // parts, drop_remainder=True)
             .apply(tf.data.experimental.assert_cardinality(steps * parts))
-            .prefetch(tf.data.AUTOTUNE)
+            .apply(_ahead)
         )
         dataset.position = self
         return dataset
@@ -256,6 +259,18 @@ class Position:
         except UnreadablePicture as error:
             self.failure = error
             raise
+
+
+def _ahead(dataset):
+    """Reads a few batches ahead of what is asked for.
+
+    How many is fixed here, and not tuned by tf.data: its tuning thread sleeps twice as
+    long each time, and at the end of many an epoch TensorFlow 2.21 waits for it to wake
+    up, so that an epoch of 11 s took 20.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.prefetch(_BATCHES_AHEAD).with_options(options)
 
 
 def _pair(read, item, size):
@@ -308,9 +323,9 @@ def evaluation_set(pictures_a, pictures_b, batch_size):
         tf.data.Dataset.range(count)
         .map(
             lambda index: _pair(read, index, size),
-            num_parallel_calls=tf.data.AUTOTUNE,
+            num_parallel_calls=_READERS,
             deterministic=True,
         )
         .batch(batch_size)
-        .prefetch(tf.data.AUTOTUNE)
+        .apply(_ahead)
     )

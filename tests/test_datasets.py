@@ -171,6 +171,11 @@ class TestTraining:
         assert min(reds) < 40 and max(reds) > 215
         assert min(greens) > 140  # 16 of 18 rows, so 15 x 10 levels
 
+    def test_no_epoch_waits_for_a_thread_that_tunes(self, folder):
+        data = load(folder)
+        for dataset in (data.train, data.test):
+            assert dataset.options().autotune.enabled is False
+
     def test_kept_pictures_and_those_read_each_time_are_the_same(self, folder):
         assert seen(load(folder), 2) == seen(load(folder, cache_megabytes=0), 2)
 
