@@ -44,6 +44,9 @@ LOSSES = (
 def _split(both, first):
     # By the first part's own number: the last batches of two domains may differ.
     count = ops.shape(first)[0]
+    if isinstance(count, int):
+        # One operation, whose gradient is one as well.
+        return ops.split(both, [count])
     return both[:count], both[count:]
 
 

@@ -9,6 +9,7 @@ from functools import partial
 import keras
 from keras import layers, ops
 
+from gan_style import cpu_conv, winograd
 from gan_style.checks import check_number, check_whole_number
 from gan_style.image_pool import ImagePool
 
@@ -78,28 +79,38 @@ class InstanceNormalization(layers.Layer):
 def _normalise_at_once(images, epsilon):
     """The same in one of TensorFlow's operations, batch norm, and its gradient in one.
 
-    A batch norm takes its mean over pictures as well, so they go in as one picture
-    whose channels are those of all. Export formats do not know it in this mode, and
-    so it serves in training alone.
+    A batch norm takes its mean over pictures as well. So a few pictures go in one by
+    one, and more of them as one picture whose channels are those of all. Export formats
+    do not know it in this mode, and so it serves in training alone.
     """
     import tensorflow as tf
 
+    if images.shape[0] in (1, 2, 3, 4):
+        pictures = tf.split(images, images.shape[0])
+        return tf.concat([_batch_norm(picture, epsilon) for picture in pictures], 0)
     batch, height, width, _ = tf.unstack(tf.shape(images))
     channels = images.shape[-1]
     side_by_side = tf.reshape(
         tf.transpose(images, (1, 2, 0, 3)), (1, height, width, batch * channels)
     )
-    normalised = tf.raw_ops.FusedBatchNormV3(
-        x=side_by_side,
-        scale=tf.ones(batch * channels),
-        offset=tf.zeros(batch * channels),
+    normalised = _batch_norm(side_by_side, epsilon)
+    apart = tf.reshape(normalised, (height, width, batch, channels))
+    return tf.ensure_shape(tf.transpose(apart, (2, 0, 1, 3)), images.shape)
+
+
+def _batch_norm(images, epsilon):
+    import tensorflow as tf
+
+    channels = tf.shape(images)[-1:]
+    return tf.raw_ops.FusedBatchNormV3(
+        x=images,
+        scale=tf.ones(channels),
+        offset=tf.zeros(channels),
         mean=tf.zeros(0),
         variance=tf.zeros(0),
         epsilon=epsilon,
         is_training=True,
     ).y
-    apart = tf.reshape(normalised, (height, width, batch, channels))
-    return tf.ensure_shape(tf.transpose(apart, (2, 0, 1, 3)), images.shape)
 
 
 @keras.saving.register_keras_serializable(package="gan_style")
@@ -207,7 +218,8 @@ class UpsamplingConv2D(layers.Layer):
     `Conv2D(filters, 4, padding="same")`, with 9/16 of the multiplications: four
     neighbouring output pixels see the same 3x3 input pixels, so one 3x3 convolution to
     four times the filters on the small picture, with sums of the kernel's taps, gives
-    all four.
+    all four. In training on a CPU, many filters take `winograd.upsample`, and a quarter
+    of those multiplications.
 
     Args:
         filters: channels of the result.
@@ -260,11 +272,26 @@ class UpsamplingConv2D(layers.Layer):
                 shape=(self.filters,), initializer="zeros", name="bias"
             )
 
-    def call(self, images):
+    def call(self, images, training=None):
+        result = self._shortest(images) if training else None
+        if result is None:
+            result = self._by_phases(images)
+        return result if self.bias is None else result + self.bias
+
+    def _shortest(self, images):
+        if not cpu_conv.on_cpu() or not winograd.upsampling_pays(
+            images.shape, self.kernel.shape, self.compute_dtype
+        ):
+            return None
+        images, kernel = (
+            ops.cast(x, self.compute_dtype) for x in (images, self.kernel)
+        )
+        return winograd.upsample(images, kernel)
+
+    def _by_phases(self, images):
         kernel = ops.cast(self._phase_kernel(), self.compute_dtype)
         phases = ops.conv(images, kernel, padding="same", data_format="channels_last")
-        result = self._interleaved(phases)
-        return result if self.bias is None else result + self.bias
+        return self._interleaved(phases)
 
     @staticmethod
     def _interleaved(phases):

@@ -15,7 +15,7 @@ from gan_style.layers import (
     ReflectionPadding2D,
     UpsamplingConv2D,
 )
-from gan_style.picture_conv import BlockConv2D, ToPictureConv2D
+from gan_style.picture_conv import BlockConv2D, EncoderConv2D, ToPictureConv2D
 
 
 def unet_generator(image_shape=(128, 128, 3), filters=32, name=None):
@@ -194,7 +194,7 @@ def _weights():
 
 
 def _conv(filters, size, strides, padding, name, use_bias=False):
-    return layers.Conv2D(
+    return EncoderConv2D(
         filters,
         size,
         strides=strides,

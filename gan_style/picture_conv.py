@@ -1,4 +1,4 @@
-"""Convolutions of a ResNet generator, written so that a CPU does them fast."""
+"""Convolutions of the networks, written so that a CPU does them fast."""
 
 from functools import partial
 
@@ -92,8 +92,26 @@ class ToPictureConv2D(_PlainConv2D):
         return ops.convert_to_tensor(kernel.reshape(height, 1, -1, filters))
 
 
+class _ShorterWay:
+    """What a convolution does in training on a CPU, where it has a shorter way."""
+
+    def call(self, images, training=None):
+        way = None
+        if training and cpu_conv.on_cpu():
+            way = self._shorter_way(images.shape)
+        if way is None:
+            return super().call(images)
+        kernel, images = (
+            ops.cast(x, self.compute_dtype) for x in (self.kernel, images)
+        )
+        result = way(images, kernel)
+        if self.use_bias:
+            result = result + ops.cast(self.bias, self.compute_dtype)
+        return self.activation(result)
+
+
 @keras.saving.register_keras_serializable(package="gan_style")
-class BlockConv2D(_PlainConv2D):
+class BlockConv2D(_ShorterWay, _PlainConv2D):
     """The convolution of a residual block: `Conv2D`, the same weights, the same result.
 
     In training on a CPU it takes a shorter way, where that pays: `winograd.convolve`
@@ -108,24 +126,39 @@ class BlockConv2D(_PlainConv2D):
     (1, 8, 16, 16)
     """
 
-    def call(self, images, training=None):
-        way = self._shorter_way(images.shape) if training else None
-        if way is None:
-            return super().call(images)
-        kernel, images = (
-            ops.cast(x, self.compute_dtype) for x in (self.kernel, images)
-        )
-        result = way(images, kernel)
-        if self.use_bias:
-            result = result + ops.cast(self.bias, self.compute_dtype)
-        return self.activation(result)
-
     def _shorter_way(self, shape):
-        if not cpu_conv.on_cpu():
-            return None
         square = winograd.worthwhile_square(
             shape, self.kernel.shape, self.compute_dtype
         )
         if square:
             return partial(winograd.convolve, square=square)
-        return cpu_conv.convolve if self.compute_dtype == "bfloat16" else None
+        if cpu_conv.pays(self.kernel.shape, self.compute_dtype):
+            return cpu_conv.convolve
+        return None
+
+
+@keras.saving.register_keras_serializable(package="gan_style")
+class EncoderConv2D(_ShorterWay, layers.Conv2D):
+    """A convolution of an encoder or a discriminator: `Conv2D`, for any stride.
+
+    In training on a CPU under bfloat16 it has the gradient of `cpu_conv.convolve`,
+    where that pays. Arguments, call and result are those of `Conv2D`.
+
+    >>> import numpy as np
+    >>> layer = EncoderConv2D(16, 4, strides=2, padding="same")
+    >>> tuple(layer(np.zeros((1, 10, 18, 4), "float32")).shape)
+    (1, 5, 9, 16)
+    """
+
+    def _shorter_way(self, _):
+        plain = (
+            self.strides[0] == self.strides[1]
+            and self.dilation_rate == (1, 1)
+            and self.groups == 1
+            and self.data_format == "channels_last"
+        )
+        if plain and cpu_conv.pays(self.kernel.shape, self.compute_dtype):
+            return partial(
+                cpu_conv.convolve, step=self.strides[0], padding=self.padding.upper()
+            )
+        return None

@@ -1,5 +1,6 @@
 """The layers against references in NumPy, PyTorch and TensorFlow's own layers."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -44,7 +45,7 @@ def round_trip(layer, tmp_path, shape):
 
 
 class TestInstanceNormalization:
-    @pytest.mark.parametrize("batch", [1, 2, 3])
+    @pytest.mark.parametrize("batch", [1, 2, 5])
     @pytest.mark.parametrize("size", [(8, 8), (5, 7), (1, 3)])
     @pytest.mark.parametrize("training", [False, True])
     def test_equals_the_reference(self, batch, size, training):
@@ -265,6 +266,29 @@ class TestUpsamplingConv2D:
             x = normal(1, *size, 3, dtype="float64")
             got = in_graph(tf.constant(x))
             np.testing.assert_allclose(got, theirs(x), atol=1e-12)
+
+    @pytest.mark.skipif(
+        bool(tf.config.list_physical_devices("GPU")), reason="the CPU's way"
+    )
+    def test_multiplies_less_in_training_where_that_pays(self):
+        layer = UpsamplingConv2D(64)
+        layer.build((None, None, None, 2))
+        kinds = {}
+        for size, training in ((4, True), (4, False), (3, True)):
+            graph = (
+                tf.function(functools.partial(layer, training=training))
+                .get_concrete_function(tf.TensorSpec((1, size, size, 2)))
+                .graph
+            )
+            found = [operation.type for operation in graph.get_operations()]
+            kinds[size, training] = found.count("BatchMatMulV2"), found.count("Conv2D")
+        assert kinds == {(4, True): (1, 0), (4, False): (0, 1), (3, True): (0, 1)}
+
+    def test_gives_the_same_in_training(self):
+        layer, x = UpsamplingConv2D(64), normal(2, 4, 6, 3)
+        layer.build(x.shape)
+        layer.bias.assign(normal(64, seed=1))
+        np.testing.assert_allclose(layer(x, training=True), layer(x), atol=1e-5)
 
     def test_without_an_operation_that_older_keras_lacks(self, monkeypatch):
         layer, x = UpsamplingConv2D(3), normal(2, 3, 5, 4)

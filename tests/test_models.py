@@ -132,9 +132,9 @@ def test_resnet_has_the_paper_s_layers():
         if isinstance(layer, layers.Conv2D | layers.Conv2DTranspose)
     ]
     assert convolutions == [
-        ("Conv2D", 7, 1, 4),
-        ("Conv2D", 3, 2, 8),
-        ("Conv2D", 3, 2, 16),
+        ("EncoderConv2D", 7, 1, 4),
+        ("EncoderConv2D", 3, 2, 8),
+        ("EncoderConv2D", 3, 2, 16),
         *[("BlockConv2D", 3, 1, 16)] * 4,
         ("Conv2DTranspose", 3, 2, 8),
         ("Conv2DTranspose", 3, 2, 4),

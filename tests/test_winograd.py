@@ -19,6 +19,11 @@ def plain(images, kernel):
     return tf.nn.conv2d(images, kernel, 1, "VALID")
 
 
+def doubled(images, kernel):
+    images = tf.repeat(tf.repeat(images, 2, axis=1), 2, axis=2)
+    return tf.nn.conv2d(images, kernel, 1, "SAME")
+
+
 def ours(square):
     return functools.partial(winograd.convolve, square=square)
 
@@ -30,6 +35,22 @@ def answer_and_gradients(function, images, kernel):
     waves = tf.sin(tf.cast(tf.range(tf.size(answer)) % 1009, "float32"))
     slope = tf.cast(tf.reshape(waves, tf.shape(answer)), answer.dtype)
     return [answer, *tape.gradient(answer, (images, kernel), slope)]
+
+
+def errors_of(functions, exactly, images, kernel):
+    """Of result and gradients, relative; one row for each function."""
+    exact = answer_and_gradients(
+        exactly, tf.cast(images, tf.float64), tf.cast(kernel, tf.float64)
+    )
+    return [
+        [
+            np.linalg.norm(tf.cast(x, tf.float64) - true) / np.linalg.norm(true)
+            for x, true in zip(
+                answer_and_gradients(function, images, kernel), exact, strict=True
+            )
+        ]
+        for function in functions
+    ]
 
 
 @pytest.mark.parametrize("square", [2, 4])
@@ -79,20 +100,90 @@ def test_rounding_errs_as_much_more_than_is_said(square, dtype, times):
     images = np.maximum(numbers(2, 34, 34, 64), 0)
     kernel = 0.02 * numbers(3, 3, 64, 64, seed=1)
     images, kernel = (tf.cast(x, dtype) for x in (images, kernel))
-    exact = answer_and_gradients(
-        plain, tf.cast(images, tf.float64), tf.cast(kernel, tf.float64)
-    )
-    errors = [
-        [
-            np.linalg.norm(tf.cast(x, tf.float64) - true) / np.linalg.norm(true)
-            for x, true in zip(
-                answer_and_gradients(function, images, kernel), exact, strict=True
-            )
-        ]
-        for function in (ours(square), plain)
-    ]
+    errors = errors_of((ours(square), plain), plain, images, kernel)
     largest = np.divide(*errors).max()
     assert 0.5 * times < largest < 1.4 * times
+
+
+class TestUpsample:
+    @pytest.mark.parametrize("shape", [(3, 6, 10, 5), (1, 2, 2, 5), (2, 8, 4, 1)])
+    def test_has_the_result_and_the_gradients_of_two_layers(self, shape):
+        images = tf.constant(numbers(*shape))
+        kernel = tf.constant(numbers(4, 4, shape[-1], 6, seed=1))
+        got, wanted = (
+            answer_and_gradients(function, images, kernel)
+            for function in (winograd.upsample, doubled)
+        )
+        for mine, other in zip(got, wanted, strict=True):
+            np.testing.assert_allclose(mine, other, rtol=1e-11, atol=1e-11)
+
+    @pytest.mark.parametrize("jit_compile", [False, True])
+    def test_takes_batches_of_any_number(self, jit_compile):
+        signature = [
+            tf.TensorSpec((None, 4, 6, 5), tf.float64),
+            tf.TensorSpec((4, 4, 5, 6), tf.float64),
+        ]
+        step = tf.function(
+            functools.partial(answer_and_gradients, winograd.upsample),
+            input_signature=signature,
+            jit_compile=jit_compile,
+        )
+        kernel = tf.constant(numbers(4, 4, 5, 6, seed=1))
+        for batch in (1, 3):
+            images = tf.constant(numbers(batch, 4, 6, 5))
+            got, wanted = (
+                step(images, kernel),
+                answer_and_gradients(doubled, images, kernel),
+            )
+            for mine, other in zip(got, wanted, strict=True):
+                np.testing.assert_allclose(mine, other, rtol=1e-6, atol=1e-6)
+
+    @pytest.mark.parametrize(("dtype", "times"), [("float32", 1), ("bfloat16", 2)])
+    def test_rounding_errs_as_much_more_than_is_said(self, dtype, times):
+        images = np.maximum(numbers(2, 16, 16, 64), 0)
+        kernel = 0.02 * numbers(4, 4, 64, 64, seed=1)
+        images, kernel = (tf.cast(x, dtype) for x in (images, kernel))
+        errors = errors_of((winograd.upsample, doubled), doubled, images, kernel)
+        largest = np.divide(*errors).max()
+        assert 0.5 * times < largest < 1.4 * times
+
+    def test_its_one_dimensional_matrices_double_and_correlate(self):
+        of_taps, of_pixels, of_results = winograd.doubling_transforms()
+        pixels, taps = numbers(4), numbers(4, seed=1)
+        got = of_results @ ((of_taps @ taps) * (of_pixels @ pixels))
+        # Two pixels, between one on each side that is half covered.
+        wanted = correlate(np.repeat(pixels, 2)[1:], taps, "valid")
+        np.testing.assert_allclose(got, wanted, rtol=1e-12)
+
+
+class TestUpsamplingPays:
+    @pytest.mark.parametrize(
+        ("size", "filters", "dtype", "pays"),
+        [
+            ((8, 8), 64, "float32", True),
+            ((8, 8), 32, "float32", False),
+            ((8, 8), 32, "bfloat16", True),
+            ((64, 64), 32, "bfloat16", False),
+            ((64, 64), 64, "bfloat16", True),
+            ((8, 8), 64, "float16", False),
+            ((8, 7), 64, "float32", False),
+            ((None, 8), 64, "float32", False),
+        ],
+    )
+    def test_depends_on_sizes_and_precision(
+        self, monkeypatch, size, filters, dtype, pays
+    ):
+        monkeypatch.setattr(winograd, "cpu_flags", lambda: {"avx512_bf16"})
+        shape, kernel = (None, *size, 256), (4, 4, 256, filters)
+        assert winograd.upsampling_pays(shape, kernel, dtype) == pays
+
+    def test_leaves_bfloat16_to_processors_that_multiply_its_matrices(
+        self, monkeypatch
+    ):
+        monkeypatch.setattr(winograd, "cpu_flags", lambda: {"amx_bf16"})
+        shape, kernel = (1, 8, 8, 256), (4, 4, 256, 128)
+        assert not winograd.upsampling_pays(shape, kernel, "bfloat16")
+        assert winograd.upsampling_pays(shape, kernel, "float32")
 
 
 def test_the_one_dimensional_matrices_correlate():
