@@ -70,15 +70,21 @@ class TestBfloat16:
             assert got != want
             path.train_on_batch(a, b)
 
-    def test_losses_are_those_of_float32_where_blocks_are_wide(self, policy):
+    @pytest.mark.parametrize(
+        "build",
+        [
+            functools.partial(resnet_generator, filters=64, blocks=1),
+            functools.partial(unet_generator, filters=32),
+        ],
+        ids=["resnet", "unet"],
+    )
+    def test_losses_are_those_of_float32_where_layers_are_wide(self, policy, build):
         # Of 256 channels: on a CPU, these multiply less in both precisions.
         models = []
         for name in ("float32", "mixed_bfloat16"):
             policy(name)
-            generators = [
-                resnet_generator((32, 32, 3), 64, 1, name=name) for name in ("ab", "ba")
-            ]
-            judges = [patch_discriminator((32, 32, 3), 4, name=name) for name in "ab"]
+            generators = [build((32, 32, 3), name=name) for name in ("ab", "ba")]
+            judges = [patch_discriminator((32, 32, 3), 32, name=name) for name in "ab"]
             models.append(CycleGAN(*generators, *judges, seed=0, average_decay=None))
             models[-1].compile()
         path, beside = models
