@@ -2,6 +2,8 @@
 
 import keras
 
+from gan_style.ordering import once_there
+
 
 def on_cpu():
     """Whether `convolve` serves here: on TensorFlow, without a GPU."""
@@ -53,9 +55,10 @@ def convolve(images, kernel, step=1, padding="VALID"):
                 strides=[1, step, step, 1],
                 padding=padding,
             )
-            padded = images
+            # Not before its turn: TensorFlow would pad and gather on the way forward.
+            (padded,) = once_there([slope], images)
             if padding == "SAME":
-                padded = _pad(images, sides, step)
+                padded = _pad(padded, sides, step)
             pixels = tf.gather(
                 tf.reshape(padded, (-1, channels)),
                 tf.reshape(windows(padded, sides, step), (-1,)),
