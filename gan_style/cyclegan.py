@@ -217,7 +217,8 @@ class CycleGAN(AdversarialModel):
 
         A dataset of `gan_style.datasets` goes on where this model stands, so that a
         saved and loaded model sees the pictures that it would have seen; see
-        `gan_style.checkpoints`.
+        `gan_style.checkpoints`. For another dataset, `options.autotune.enabled = False`
+        can spare a wait at the end of each epoch: see `gan_style.pipeline`.
 
         Raises:
             ValueError: for arrays with numbers that are not finite, or not in [-1, 1].
