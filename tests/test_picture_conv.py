@@ -111,8 +111,8 @@ WIDE = 64
 class TestShorterWay:
     def layers(self, kind, dtype, **options):
         both = [
-            kind(WIDE, 3, dtype=dtype, **options)
-            for kind in (kind, keras.layers.Conv2D)
+            layer(WIDE, 3, dtype=dtype, **options)
+            for layer in (kind, keras.layers.Conv2D)
         ]
         for layer in both:
             layer.build((None, None, None, WIDE))

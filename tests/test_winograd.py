@@ -37,6 +37,13 @@ def answer_and_gradients(function, images, kernel):
     return [answer, *tape.gradient(answer, (images, kernel), slope)]
 
 
+def assert_same(step, exactly, images, kernel):
+    """That a step gives the result and both gradients of a function, in float64."""
+    wanted = answer_and_gradients(exactly, images, kernel)
+    for mine, other in zip(step(images, kernel), wanted, strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-11, atol=1e-11)
+
+
 def errors_of(functions, exactly, images, kernel):
     """Of result and gradients, relative; one row for each function."""
     exact = answer_and_gradients(
@@ -59,12 +66,8 @@ class TestConvolve:
     def test_has_the_result_and_the_gradients_of_tensorflow(self, square, shape):
         images = tf.constant(numbers(*shape))
         kernel = tf.constant(numbers(3, 3, shape[-1], 6, seed=1))
-        got, wanted = (
-            answer_and_gradients(function, images, kernel)
-            for function in (ours(square), plain)
-        )
-        for mine, other in zip(got, wanted, strict=True):
-            np.testing.assert_allclose(mine, other, rtol=1e-11, atol=1e-11)
+        step = functools.partial(answer_and_gradients, ours(square))
+        assert_same(step, plain, images, kernel)
 
     def test_takes_batches_of_any_number(self, square):
         signature = [
@@ -76,12 +79,7 @@ class TestConvolve:
         kernel = tf.constant(numbers(3, 3, 5, 6, seed=1))
         for batch in (1, 3):
             images = tf.constant(numbers(batch, 10, 18, 5))
-            got, wanted = (
-                step(images, kernel),
-                answer_and_gradients(plain, images, kernel),
-            )
-            for mine, other in zip(got, wanted, strict=True):
-                np.testing.assert_allclose(mine, other, rtol=1e-11, atol=1e-11)
+            assert_same(step, plain, images, kernel)
 
     def test_compiles(self, square):
         images = tf.constant(numbers(2, 10, 18, 5).astype("float32"))
@@ -110,12 +108,8 @@ class TestUpsample:
     def test_has_the_result_and_the_gradients_of_two_layers(self, shape):
         images = tf.constant(numbers(*shape))
         kernel = tf.constant(numbers(4, 4, shape[-1], 6, seed=1))
-        got, wanted = (
-            answer_and_gradients(function, images, kernel)
-            for function in (winograd.upsample, doubled)
-        )
-        for mine, other in zip(got, wanted, strict=True):
-            np.testing.assert_allclose(mine, other, rtol=1e-11, atol=1e-11)
+        step = functools.partial(answer_and_gradients, winograd.upsample)
+        assert_same(step, doubled, images, kernel)
 
     @pytest.mark.parametrize("jit_compile", [False, True])
     def test_takes_batches_of_any_number(self, jit_compile):
@@ -131,12 +125,7 @@ class TestUpsample:
         kernel = tf.constant(numbers(4, 4, 5, 6, seed=1))
         for batch in (1, 3):
             images = tf.constant(numbers(batch, 4, 6, 5))
-            got, wanted = (
-                step(images, kernel),
-                answer_and_gradients(doubled, images, kernel),
-            )
-            for mine, other in zip(got, wanted, strict=True):
-                np.testing.assert_allclose(mine, other, rtol=1e-6, atol=1e-6)
+            assert_same(step, doubled, images, kernel)
 
     @pytest.mark.parametrize(("dtype", "times"), [("float32", 1), ("bfloat16", 2)])
     def test_rounding_errs_as_much_more_than_is_said(self, dtype, times):
