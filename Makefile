@@ -1,5 +1,5 @@
 # Two commands do everything on a machine that has Python (3.10 to 3.13) and make:
-#   make notebooks    installs, runs the chapters on built-in pictures, into outputs/
+#   make notebooks    installs, runs the chapters on built-in images, into outputs/
 #   make test         installs, then lint, unit tests, doctests and the notebooks
 # and two more: make lint, make benchmark.
 
@@ -28,7 +28,7 @@ notebooks: $(INSTALLED)
 	@mkdir -p $(OUTPUTS)
 	GAN_STYLE_OUTPUTS="$(abspath $(OUTPUTS))" $(BIN)/python -m jupyter nbconvert \
 	--to notebook --execute --output-dir "$(abspath $(OUTPUTS))" notebooks/*.ipynb
-	@echo "The executed notebooks and their pictures are in $(abspath $(OUTPUTS)):"
+	@echo "The executed notebooks and their images are in $(abspath $(OUTPUTS)):"
 	@ls "$(abspath $(OUTPUTS))"
 
 # Two files at a time, as most tests leave a core idle. Without it: pytest --nbval.

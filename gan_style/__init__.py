@@ -1,66 +1,43 @@
 """Painting with neural networks in Keras: CycleGAN and neural style transfer.
 
-What Keras has to know in order to load a saved model is there once the package is
-imported. Everything else is loaded when it is first used, so that layers and networks
-also serve on Keras' other backends, where TensorFlow is not needed.
+Importing the package registers the classes of saved models with Keras. Everything else
+is loaded when it is first used, so that layers and networks also serve on Keras' other
+backends, where TensorFlow is not needed.
 """
 
-import importlib
-
 import keras
+import lazy_loader
 
-from gan_style import layers, picture_conv, schedules, vgg  # noqa: F401
+from gan_style import image_conv, layers  # noqa: F401
+from gan_style.models import vgg  # noqa: F401
+from gan_style.training import schedules  # noqa: F401
 
 if keras.backend.backend() == "tensorflow":
     from gan_style import cyclegan  # noqa: F401
 
 __version__ = "0.1.0"
 
-_HOME = {
-    "layers": ["ImagePool", "InstanceNormalization", "ReflectionPadding2D"],
-    "models": ["patch_discriminator", "resnet_generator", "unet_generator"],
-    "cyclegan": ["CycleGAN"],
-    "schedules": ["constant_then_linear"],
-    "style_transfer": [
-        "StyleTransfer",
-        "content_loss",
-        "gram_matrix",
-        "style_loss",
-        "total_variation_loss",
-        "vgg_features",
-    ],
-    "pytorch_weights": ["load_pytorch_generator"],
-}
-_MODULES = (
-    "callbacks",
-    "checkpoints",
-    "datasets",
-    "devices",
-    "diagnosis",
-    "distribution",
-    "export",
-    "folders",
-    "metrics",
-    "picture_features",
-    "pictures",
-    "planner",
-    "plotting",
-    "samples",
-    "translation",
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=["datasets", "evaluation", "hardware", "inference", "training"],
+    submod_attrs={
+        "cyclegan": ["CycleGAN"],
+        "datasets": ["samples"],
+        "layers": ["ImagePool", "InstanceNormalization", "ReflectionPadding2D"],
+        "models": [
+            "load_pytorch_generator",
+            "patch_discriminator",
+            "resnet_generator",
+            "unet_generator",
+            "vgg_features",
+        ],
+        "style_transfer": [
+            "StyleTransfer",
+            "content_loss",
+            "gram_matrix",
+            "style_loss",
+            "total_variation_loss",
+        ],
+        "training": ["constant_then_linear"],
+    },
 )
-_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
-
-__all__ = sorted([*_MODULE_OF, *_MODULES])
-
-
-def __getattr__(name):
-    if name in _MODULE_OF:
-        module = importlib.import_module(f"{__name__}.{_MODULE_OF[name]}")
-        return getattr(module, name)
-    if name in _MODULES or name in _HOME:
-        return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted([*globals(), *__all__])

@@ -19,13 +19,13 @@ def check_networks(owner, **networks):
     for name, network in networks.items():
         if not isinstance(network, keras.Model) or not network.built:
             raise ValueError(
-                f"{owner}: {name} is {network!r}, but it has to be a built "
-                "keras.Model, such as the ones of gan_style.models."
+                f"{owner}: {name} is {network!r}, but must be a built "
+                "keras.Model, such as the ones of gan_style.models.generators."
             )
         twins = [other for other, also in networks.items() if also is network]
         if len(twins) > 1:
             raise ValueError(
-                f"{owner}: {' and '.join(twins)} are one model, but each has to learn "
+                f"{owner}: {' and '.join(twins)} are one model, but each must learn "
                 "a task of its own. Build one for each."
             )
 

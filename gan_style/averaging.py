@@ -1,7 +1,7 @@
 """Averages of a network's weights over its last training steps.
 
 The two networks of a GAN chase each other, so the weights swing around a place where
-the pictures are better than at any one of the steps: Yazici et al., "The Unusual
+the images are better than at any one of the steps: Yazici et al., "The Unusual
 Effectiveness of Averaging in GAN Training" (2019).
 """
 

@@ -1,4 +1,4 @@
-"""CycleGAN: two translators learned from two heaps of pictures that are no pairs.
+"""CycleGAN: two translators learned from two heaps of images that are no pairs.
 
 Follows Zhu et al., "Unpaired Image-to-Image Translation using Cycle-Consistent
 Adversarial Networks" (2017): least-squares validity, L1 reconstruction and identity,
@@ -12,21 +12,21 @@ from keras import ops
 
 from gan_style.adversarial import AdversarialModel, check_networks, watching
 from gan_style.averaging import averaged_copy, update_averages
-from gan_style.checkpoints import mend_saving, resumable
-from gan_style.checks import (
-    check_choice,
-    check_number,
-    check_training_pictures,
-    check_whole_number,
-)
 from gan_style.cyclegan_losses import (
     discriminator_loss,
     reconstruction_loss,
     validity_loss,
 )
+from gan_style.hardware.ordering import run_after
 from gan_style.image_pool import ImagePool
-from gan_style.ordering import once_there
-from gan_style.translation import translate
+from gan_style.inference.translation import translate
+from gan_style.training.checkpoints import patch_keras_saving_leak, resumable
+from gan_style.utils.checks import (
+    check_choice,
+    check_int,
+    check_number,
+    check_training_images,
+)
 
 LOSSES = (
     "validity_ab",
@@ -63,21 +63,21 @@ class CycleGAN(AdversarialModel):
 
     One step is the paper's: the generators answer for validity, reconstruction and
     identity in both directions at once, while the discriminators stand still; then each
-    discriminator learns to tell real pictures from those of its pool.
+    discriminator learns to tell real images from those of its pool.
 
     The step translates `a` and looks at the identity of `b` in one batch, so a network
-    of one's own must treat the pictures of a batch independently (instance norm does,
+    of one's own must treat the images of a batch independently (instance norm does,
     batch norm does not).
 
     Args:
-        generator_ab, generator_ba: models from pictures to pictures, both
+        generator_ab, generator_ba: models from images to images, both
             `(batch, height, width, channels)` in [-1, 1].
-        discriminator_a, discriminator_b: models from such pictures to answers of any
+        discriminator_a, discriminator_b: models from such images to answers of any
             shape, 1 for real and 0 for translated.
         validity_weight, reconstruction_weight, identity_weight: the three losses'
             weights; the paper takes 1, 10 and 5, and 2 suits apples and oranges.
         pool_size: earlier fakes that each pool keeps.
-        seed: whole number for the pools' draws, or None.
+        seed: integer for the pools' draws, or None.
         average_decay: `translate` takes the generators with averages of their weights,
             which keep this much of themselves at each step (less in the first ones);
             None keeps none, and `translate` takes the weights as they stand.
@@ -88,8 +88,8 @@ class CycleGAN(AdversarialModel):
     >>> networks += [patch_discriminator((16, 16, 3), 2, name=n) for n in "ab"]
     >>> model = CycleGAN(*networks, pool_size=2, seed=0)
     >>> model.compile()
-    >>> pictures = np.zeros((1, 16, 16, 3), "float32")
-    >>> history = model.fit(pictures, pictures, batch_size=1, verbose=0)
+    >>> images = np.zeros((1, 16, 16, 3), "float32")
+    >>> history = model.fit(images, images, batch_size=1, verbose=0)
     >>> sorted(history.history)[:3]
     ['discriminator_a', 'discriminator_b', 'generators']
     >>> model.translate(np.zeros((16, 16, 3), "uint8"), "ab").dtype
@@ -131,7 +131,7 @@ class CycleGAN(AdversarialModel):
         self.identity_weight = check_number(
             "CycleGAN", "identity_weight", identity_weight
         )
-        self.pool_size = check_whole_number("CycleGAN", "pool_size", pool_size, least=0)
+        self.pool_size = check_int("CycleGAN", "pool_size", pool_size, minimum=0)
         self.seed = seed
         if average_decay is not None:
             average_decay = check_number("CycleGAN", "average_decay", average_decay)
@@ -216,19 +216,19 @@ class CycleGAN(AdversarialModel):
         """Trains, as `keras.Model.fit` does, on a dataset of pairs `(a, b)`.
 
         A dataset of `gan_style.datasets` goes on where this model stands, so that a
-        saved and loaded model sees the pictures that it would have seen; see
-        `gan_style.checkpoints`. For another dataset, `options.autotune.enabled = False`
-        can spare a wait at the end of each epoch: see `gan_style.pipeline`.
+        saved and loaded model sees the images that it would have seen; see
+        `gan_style.training`. For another dataset, `options.autotune.enabled = False`
+        can spare a wait at the end of each epoch: see `gan_style.datasets`.
 
         Raises:
             ValueError: for arrays with numbers that are not finite, or not in [-1, 1].
         """
-        mend_saving()
-        if getattr(x, "position", None) is None:
+        patch_keras_saving_leak()
+        if getattr(x, "cursor", None) is None:
             for name, arrays in (("x", x), ("y", y)):
                 for array in keras.tree.flatten(arrays):
                     if isinstance(array, np.ndarray) or tf.is_tensor(array):
-                        check_training_pictures("CycleGAN.fit", name, array)
+                        check_training_images("CycleGAN.fit", name, array)
             return super().fit(x, y, *args, callbacks=callbacks, **kwargs)
         with resumable(self, x, callbacks, kwargs) as (x, callbacks, kwargs):
             return super().fit(x, y, *args, callbacks=callbacks, **kwargs)
@@ -241,12 +241,12 @@ class CycleGAN(AdversarialModel):
             self.generator_ba(b, training=training),
         )
 
-    def cycle_losses(self, direction, pictures, of_target, training=False):
+    def cycle_losses(self, direction, images, of_target, training=False):
         """What the generators answer for on one way there and back.
 
         Args:
             direction: "ab" or "ba".
-            pictures: the batch to translate.
+            images: the batch to translate.
             of_target: a batch of the other domain, which is to stay as it is.
             training: as in a Keras layer's call.
 
@@ -258,11 +258,11 @@ class CycleGAN(AdversarialModel):
         there = getattr(self, f"generator_{direction}")
         back = getattr(self, f"generator_{end}{start}")
         judge = getattr(self, f"discriminator_{end}")
-        fake, same = self._translate_and_keep(there, pictures, of_target, training)
+        fake, same = self._translate_and_keep(there, images, of_target, training)
         losses = {
             f"validity_{direction}": validity_loss(judge(fake, training=training)),
             f"reconstruction_{start}": reconstruction_loss(
-                pictures, back(fake, training=training)
+                images, back(fake, training=training)
             ),
         }
         if self.identity_weight:
@@ -277,13 +277,13 @@ class CycleGAN(AdversarialModel):
         )
         return losses, fake
 
-    def _translate_and_keep(self, generator, pictures, of_target, training):
+    def _translate_and_keep(self, generator, images, of_target, training):
         if not self.identity_weight:
-            return generator(pictures, training=training), None
+            return generator(images, training=training), None
         both = generator(
-            ops.concatenate([pictures, of_target], axis=0), training=training
+            ops.concatenate([images, of_target], axis=0), training=training
         )
-        return _split(both, pictures)
+        return _split(both, images)
 
     def generator_losses(self, a, b, training=False):
         """All that the generators answer for.
@@ -297,7 +297,7 @@ class CycleGAN(AdversarialModel):
         return _joined(of_ab, of_ba), (fake_a, fake_b)
 
     def discriminator_losses(self, a, b, fake_a, fake_b, training=False):
-        """Each discriminator's loss on real and translated pictures, a dict."""
+        """Each discriminator's loss on real and translated images, a dict."""
         losses = {}
         for name, network, real, fake in (
             ("discriminator_a", self.discriminator_a, a, fake_a),
@@ -311,7 +311,7 @@ class CycleGAN(AdversarialModel):
         a, b = self._unpack(data)
         of_ab, fake_b, first = self._generator_gradients("ab", a, b)
         # One direction after the other: so their activations take turns in memory.
-        later_a, later_b = once_there(first, a, b)
+        later_a, later_b = run_after(first, a, b)
         of_ba, fake_a, second = self._generator_gradients("ba", later_b, later_a)
         gradients = [x + y for x, y in zip(first, second, strict=True)]
         self.generator_optimizer.apply(gradients, self.generator_variables)
@@ -324,7 +324,7 @@ class CycleGAN(AdversarialModel):
             )
 
         # The discriminators have been read by now, and may change.
-        fake_a, fake_b = once_there(gradients, fake_a, fake_b)
+        fake_a, fake_b = run_after(gradients, fake_a, fake_b)
         pooled_a, pooled_b = self.pool_a(fake_a), self.pool_b(fake_b)
         variables = [v.value for v in self.discriminator_variables]
         with watching(variables) as tape:
@@ -338,11 +338,11 @@ class CycleGAN(AdversarialModel):
         self.steps_done.assign_add(1)
         return self._running_means({**_joined(of_ab, of_ba), **answers})
 
-    def _generator_gradients(self, direction, pictures, of_target):
+    def _generator_gradients(self, direction, images, of_target):
         """One direction's losses, translated batch, and gradients of the generators."""
         variables = [v.value for v in self.generator_variables]
         with watching(variables) as tape:
-            losses, fake = self.cycle_losses(direction, pictures, of_target, True)
+            losses, fake = self.cycle_losses(direction, images, of_target, True)
             objective = self.scaled_loss(losses["generators"], self.generator_optimizer)
         gradients = tape.gradient(
             objective, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
@@ -360,8 +360,8 @@ class CycleGAN(AdversarialModel):
         a, b, _ = keras.utils.unpack_x_y_sample_weight(data)
         if b is None:
             raise ValueError(
-                "CycleGAN: a training batch holds one part, but it has to be a pair "
-                "(a, b) of picture batches, one of each domain."
+                "CycleGAN: a training batch holds one part, but must be a pair "
+                "(a, b) of image batches, one of each domain."
             )
         return a, b
 
@@ -400,15 +400,15 @@ class CycleGAN(AdversarialModel):
     def translate(
         self, images, direction="ab", tile_size=None, averaged=None, **options
     ):
-        """Translates pictures of any size, or one picture.
+        """Translates images of any size, or one image.
 
         Args:
             images: uint8, or float in [-1, 1]; `(batch, height, width, channels)`, or
-                without the batch; or as `gan_style.translation.translate` takes them.
+                without the batch; or as `gan_style.inference` takes them.
             direction: "ab" or "ba".
-            tile_size: side of the tiles for a picture too large for the memory.
+            tile_size: side of the tiles for an image too large for the memory.
             averaged: whether to take averages of the weights; see `translator`.
-            **options: for `gan_style.translation.translate`.
+            **options: for `gan_style.inference`.
 
         Returns:
             A NumPy array of the same shape and kind: uint8 for uint8, float32 in

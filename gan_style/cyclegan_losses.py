@@ -16,15 +16,13 @@ def validity_loss(answer):
     return ops.mean(ops.square(ops.cast(answer, "float32") - 1.0))
 
 
-def reconstruction_loss(pictures, others):
-    """Mean |pictures - others|; the identity loss is the same measure.
+def reconstruction_loss(images, others):
+    """Mean |images - others|; the identity loss is the same measure.
 
     >>> float(reconstruction_loss(ops.ones((1, 2, 2, 3)), 0.5))
     0.5
     """
-    return ops.mean(
-        ops.abs(ops.cast(others, "float32") - ops.cast(pictures, "float32"))
-    )
+    return ops.mean(ops.abs(ops.cast(others, "float32") - ops.cast(images, "float32")))
 
 
 def discriminator_loss(real_answer, fake_answer):

@@ -5,7 +5,7 @@ import random
 import keras
 from keras import layers, ops
 
-from gan_style.checks import check_whole_number
+from gan_style.utils.checks import check_int
 
 
 @keras.saving.register_keras_serializable(package="gan_style")
@@ -14,24 +14,24 @@ class ImagePool(layers.Layer):
 
     Follows Shrivastava et al. (2017) as CycleGAN does: the pool first fills up, every
     fake being handed on as it is. Once it is full, each fake has an even chance to be
-    handed on, or to take the place of a random picture of the pool, which is handed on
+    handed on, or to take the place of a random image of the pool, which is handed on
     instead. Within one batch these places are different ones.
 
-    The pictures, how many they are and the random state are Keras variables: saving
+    The images, how many they are and the random state are Keras variables: saving
     the model saves them, and a resumed training draws as if it had never stopped.
 
     Under TensorFlow's distribution every replica has a pool of its own, with draws of
     its own.
 
     Args:
-        size: pictures to keep; 0 hands every fake on.
-        seed: whole number for the random draws, or None.
+        size: images to keep; 0 hands every fake on.
+        seed: integer for the random draws, or None.
 
     Call arguments:
-        fakes: float `(batch, height, width, channels)`, with a known picture shape.
+        fakes: float `(batch, height, width, channels)`, with a known image shape.
 
     Returns:
-        Pictures for the discriminator, of the same shape and dtype.
+        Images for the discriminator, of the same shape and dtype.
 
     >>> import numpy as np
     >>> fakes = np.ones((1, 4, 4, 3), "float32")
@@ -43,10 +43,10 @@ class ImagePool(layers.Layer):
         # Fakes are kept and handed on as precisely as they come.
         super().__init__(autocast=False, **kwargs)
         self.input_spec = layers.InputSpec(ndim=4)
-        self.size = check_whole_number("ImagePool", "size", size, least=0)
+        self.size = check_int("ImagePool", "size", size, minimum=0)
         self.seed = seed
         if seed is not None:
-            self.seed = check_whole_number("ImagePool", "seed", seed, least=0)
+            self.seed = check_int("ImagePool", "seed", seed, minimum=0)
 
     def build(self, input_shape):
         if self.size == 0:
@@ -54,11 +54,11 @@ class ImagePool(layers.Layer):
         shape = tuple(input_shape[1:])
         if None in shape:
             raise ValueError(
-                f"ImagePool: the pictures' shape is {shape}, but a pool needs a fixed "
+                f"ImagePool: the images' shape is {shape}, but a pool needs a fixed "
                 "height, width and number of channels, such as (128, 128, 3)."
             )
         key = random.randrange(2**31) if self.seed is None else self.seed % 2**31
-        self.pictures = self.add_weight(
+        self.images = self.add_weight(
             shape=(self.size, *shape),
             initializer="zeros",
             trainable=False,
@@ -80,7 +80,7 @@ class ImagePool(layers.Layer):
     def call(self, fakes):
         if self.size == 0:
             return fakes
-        # A batch larger than the pool hands the pictures beyond its size straight on.
+        # A batch larger than the pool hands the images beyond its size straight on.
         fakes, beyond = fakes[: self.size], fakes[self.size :]
         batch = ops.shape(fakes)[0]
         count = ops.cast(self.count, "int32")
@@ -94,9 +94,9 @@ class ImagePool(layers.Layer):
         keeps = ops.logical_or(swaps, place < self.size)
 
         new = ops.cast(fakes, self.variable_dtype)
-        old = ops.take(self.pictures, slots, axis=0)
-        handed_on = ops.where(_per_picture(swaps), old, new)
-        self._store(slots, ops.where(_per_picture(keeps), new, old))
+        old = ops.take(self.images, slots, axis=0)
+        handed_on = ops.where(_per_image(swaps), old, new)
+        self._store(slots, ops.where(_per_image(keeps), new, old))
         self.count.assign(
             ops.cast(ops.minimum(count + batch, self.size), self.count.dtype)
         )
@@ -114,16 +114,14 @@ class ImagePool(layers.Layer):
             ops.cast(ops.right_shift(bits, ops.cast(8, "uint32")), "float32") / 2.0**24
         )
 
-    def _store(self, slots, pictures):
+    def _store(self, slots, images):
         if keras.backend.backend() == "tensorflow":
             # In place: the pool is hundreds of times larger than what changes in it.
             import tensorflow as tf
 
-            self.pictures.value.scatter_update(tf.IndexedSlices(pictures, slots))
+            self.images.value.scatter_update(tf.IndexedSlices(images, slots))
         else:
-            self.pictures.assign(
-                ops.scatter_update(self.pictures, slots[:, None], pictures)
-            )
+            self.images.assign(ops.scatter_update(self.images, slots[:, None], images))
 
     def save_own_variables(self, store):
         """Saves the pools of this process's further replicas as well."""
@@ -183,5 +181,5 @@ def _scramble(numbers):
     return numbers
 
 
-def _per_picture(flags):
+def _per_image(flags):
     return ops.reshape(flags, (-1, 1, 1, 1))

@@ -1,6 +1,6 @@
-"""The layers that Keras lacks: instance norm, reflection padding, fake-picture pool.
+"""The layers that Keras lacks: instance norm, reflection padding, fake-image pool.
 
-All of them work on channels-last pictures, `(batch, height, width, channels)`.
+All of them work on channels-last images, `(batch, height, width, channels)`.
 """
 
 import numbers
@@ -9,21 +9,22 @@ from functools import partial
 import keras
 from keras import layers, ops
 
-from gan_style import cpu_conv, winograd
-from gan_style.checks import check_number, check_whole_number
+from gan_style.hardware import im2col as cpu_conv
+from gan_style.hardware import winograd
 from gan_style.image_pool import ImagePool
+from gan_style.utils.checks import check_int, check_number
 
 __all__ = [
     "ImagePool",
     "InstanceNormalization",
     "ReflectionPadding2D",
-    "UpsamplingConv2D",
+    "UpsampleConv2D",
 ]
 
 
 @keras.saving.register_keras_serializable(package="gan_style")
 class InstanceNormalization(layers.Layer):
-    """Normalises every channel of every picture to mean 0 and variance 1.
+    """Normalises every channel of every image to mean 0 and variance 1.
 
     Follows Ulyanov et al., "Instance Normalization: The Missing Ingredient for Fast
     Stylization" (2016), without learned scale and shift, as CycleGAN uses it. Mean and
@@ -50,8 +51,8 @@ class InstanceNormalization(layers.Layer):
         self.epsilon = check_number("InstanceNormalization", "epsilon", epsilon)
         if self.epsilon == 0:
             raise ValueError(
-                "InstanceNormalization: epsilon is 0, but it has to be a positive "
-                "number such as 1e-5, or a constant picture divides by 0."
+                "InstanceNormalization: epsilon is 0, but must be a positive "
+                "number such as 1e-5, or a constant image divides by 0."
             )
 
     def call(self, images, training=None):
@@ -79,15 +80,15 @@ class InstanceNormalization(layers.Layer):
 def _normalise_at_once(images, epsilon):
     """The same in one of TensorFlow's operations, batch norm, and its gradient in one.
 
-    A batch norm takes its mean over pictures as well. So a few pictures go in one by
-    one, and more of them as one picture whose channels are those of all. Export formats
+    A batch norm takes its mean over images as well. So a few images go in one by
+    one, and more of them as one image whose channels are those of all. Export formats
     do not know it in this mode, and so it serves in training alone.
     """
     import tensorflow as tf
 
     if images.shape[0] in (1, 2, 3, 4):
-        pictures = tf.split(images, images.shape[0])
-        return tf.concat([_batch_norm(picture, epsilon) for picture in pictures], 0)
+        singles = tf.split(images, images.shape[0])
+        return tf.concat([_batch_norm(single, epsilon) for single in singles], 0)
     batch, height, width, _ = tf.unstack(tf.shape(images))
     channels = images.shape[-1]
     side_by_side = tf.reshape(
@@ -115,7 +116,7 @@ def _batch_norm(images, epsilon):
 
 @keras.saving.register_keras_serializable(package="gan_style")
 class ReflectionPadding2D(layers.Layer):
-    """Pads height and width by mirroring the picture at its border.
+    """Pads height and width by mirroring the image at its border.
 
     The border pixel itself is not repeated, as with NumPy's `reflect` and PyTorch's
     `ReflectionPad2d`. It spares a convolution the dark frame that padding with zeros
@@ -149,11 +150,11 @@ class ReflectionPadding2D(layers.Layer):
             else:
                 (top, bottom), (left, right) = padding
                 sides = (top, bottom, left, right)
-            sides = [check_whole_number("", "", n, least=0) for n in sides]
+            sides = [check_int("", "", n, minimum=0) for n in sides]
         except (TypeError, ValueError):
             raise ValueError(
-                f"ReflectionPadding2D: padding is {padding!r}, but it has to be a "
-                "whole number of pixels from 0, or ((top, bottom), (left, right))."
+                f"ReflectionPadding2D: padding is {padding!r}, but must be a "
+                "integer of pixels from 0, or ((top, bottom), (left, right))."
             ) from None
         return (tuple(sides[:2]), tuple(sides[2:]))
 
@@ -164,7 +165,7 @@ class ReflectionPadding2D(layers.Layer):
                 raise ValueError(
                     f"ReflectionPadding2D: the {name} is {side}, but a mirror of "
                     f"{most} pixels needs at least {most + 1}. Pad less, or resize "
-                    "the picture."
+                    "the image."
                 )
             images = _reflect(images, axis, *self.padding[axis - 1])
         return images
@@ -190,7 +191,7 @@ def _reflect(images, axis, before, after):
         parts, line = [images], partial(_line, images, axis)
     else:
         # Cut into parts once: the gradient of that is one concatenation, while each
-        # single slice would have a whole picture of zeros, all to be added up.
+        # single slice would have a whole image of zeros, all to be added up.
         cuts = {*range(1, before + 2), *range(side - 1 - after, side)} - {0, side}
         parts = ops.split(images, sorted(cuts), axis=axis)
         beginnings = [0, *sorted(cuts)]
@@ -211,13 +212,13 @@ def _line(images, axis, at):
 
 
 @keras.saving.register_keras_serializable(package="gan_style")
-class UpsamplingConv2D(layers.Layer):
-    """Doubles a picture by nearest neighbour, then convolves it with a 4x4 kernel.
+class UpsampleConv2D(layers.Layer):
+    """Doubles an image by nearest neighbour, then convolves it with a 4x4 kernel.
 
     The same function, and the same weights, as `UpSampling2D(2)` followed by
     `Conv2D(filters, 4, padding="same")`, with 9/16 of the multiplications: four
     neighbouring output pixels see the same 3x3 input pixels, so one 3x3 convolution to
-    four times the filters on the small picture, with sums of the kernel's taps, gives
+    four times the filters on the small image, with sums of the kernel's taps, gives
     all four. In training on a CPU, many filters take `winograd.upsample`, and a quarter
     of those multiplications.
 
@@ -233,7 +234,7 @@ class UpsamplingConv2D(layers.Layer):
         `(batch, 2 * height, 2 * width, filters)`.
 
     >>> import numpy as np
-    >>> UpsamplingConv2D(5)(np.zeros((1, 4, 6, 2), "float32")).shape
+    >>> UpsampleConv2D(5)(np.zeros((1, 4, 6, 2), "float32")).shape
     TensorShape([1, 8, 12, 5])
     """
 
@@ -253,7 +254,7 @@ class UpsamplingConv2D(layers.Layer):
     ):
         super().__init__(**kwargs)
         self.input_spec = layers.InputSpec(ndim=4)
-        self.filters = check_whole_number("UpsamplingConv2D", "filters", filters)
+        self.filters = check_int("UpsampleConv2D", "filters", filters)
         self.use_bias = bool(use_bias)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
@@ -279,7 +280,7 @@ class UpsamplingConv2D(layers.Layer):
         return result if self.bias is None else result + self.bias
 
     def _shortest(self, images):
-        if not cpu_conv.on_cpu() or not winograd.upsampling_pays(
+        if not cpu_conv.on_cpu() or not winograd.upsample_is_faster(
             images.shape, self.kernel.shape, self.compute_dtype
         ):
             return None

@@ -4,7 +4,7 @@
 def pytest_collectstart(collector):
     """Leaves out of the comparison what differs from machine to machine.
 
-    TensorFlow and progress bars write to stderr as they see fit; pictures are compared
+    TensorFlow and progress bars write to stderr as they see fit; images are compared
     by the notebooks' own asserts, not pixel by pixel.
     """
     if hasattr(collector, "skip_compare"):

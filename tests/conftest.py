@@ -28,6 +28,6 @@ def policy():
 @pytest.fixture(scope="session")
 def fresh():
     """Gives the model of resume_script.py, traced once, its first state again."""
-    import resume_script
+    from helpers import resume_script
 
     return resume_script.begins_again()

@@ -3,11 +3,11 @@
 import keras
 import numpy as np
 import pytest
-from cyclegans import (
+from helpers.cyclegans import (
     SGD,
     all_equal,
     one_step,
-    pictures,
+    random_images,
     small,
     straight_lines,
     weights_of,
@@ -26,7 +26,9 @@ def train(model, steps, first=0):
     """The generators' weights after each step."""
     seen = []
     for i in range(first, first + steps):
-        one_step(model, pictures(1, 4, 1, seed=i), pictures(1, 4, 1, seed=100 + i))
+        one_step(
+            model, random_images(1, 4, 1, seed=i), random_images(1, 4, 1, seed=100 + i)
+        )
         seen.append(weights_of(model.generator_ab, model.generator_ba))
     return seen
 
@@ -107,7 +109,7 @@ class TestTranslate:
 
     @pytest.mark.parametrize("direction", ["ab", "ba"])
     def test_takes_them_by_default(self, model, direction):
-        x = 0.1 * pictures(2, 4, 1)
+        x = 0.1 * random_images(2, 4, 1)
         want = np.asarray(getattr(model, f"averaged_{direction}")(x))
         for averaged in (None, True):
             got = model.translate(x, direction, averaged=averaged)
@@ -118,7 +120,7 @@ class TestTranslate:
         assert abs(want - raw).max() > 1e-3
 
     def test_sees_what_later_steps_change(self, model):
-        x = 0.1 * pictures(1, 4, 1)
+        x = 0.1 * random_images(1, 4, 1)
         before = model.translate(x)
         train(model, 1, first=3)
         assert abs(model.translate(x) - before).max() > 1e-5
@@ -126,7 +128,7 @@ class TestTranslate:
     def test_before_the_first_step_there_are_none(self):
         model = averaging()
         model.generator_ab.set_weights([np.full((1, 1, 1, 1), 0.5), np.zeros(1)])
-        x = 0.1 * pictures(1, 4, 1)
+        x = 0.1 * random_images(1, 4, 1)
         np.testing.assert_allclose(model.translate(x), 0.5 * x, atol=1e-6)
 
     def test_refuses_averages_that_are_not_kept(self):
@@ -134,7 +136,7 @@ class TestTranslate:
             ValueError, match=r"keeps no averages.*average_decay=0\.999"
         ):
             model = straight_lines(average_decay=None)
-            model.translate(pictures(1, 4, 1), averaged=True)
+            model.translate(random_images(1, 4, 1), averaged=True)
 
 
 @pytest.mark.parametrize("decay", [1, 1.5, -0.1, "0.9", float("nan")])
@@ -147,7 +149,7 @@ def test_copies_keep_precision_and_answers(policy):
     policy("mixed_bfloat16")
     network = small().generator_ab
     copy = averaged_copy(network)
-    x = pictures(1, 8)
+    x = random_images(1, 8)
     assert all_equal([np.asarray(network(x))], [np.asarray(copy(x))])
     assert copy.layers[1].compute_dtype == "bfloat16"
     network.layers[1].kernel.assign(0 * network.layers[1].kernel)
@@ -164,7 +166,7 @@ def test_numbers_that_are_no_weights_are_taken_over():
         network, model.g_BA, model.d_A, model.d_B, average_decay=0.5, seed=0
     )
     model.compile(SGD(0.0), SGD(0.0), run_eagerly=True)
-    one_step(model, pictures(1, 8), pictures(1, 8))
+    one_step(model, random_images(1, 8), random_images(1, 8))
     assert all_equal(weights_of(network), weights_of(model.averaged_ab))
 
 

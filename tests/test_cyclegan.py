@@ -4,13 +4,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from cyclegans import (
+from helpers.cyclegans import (
     NETWORKS,
     SGD,
     all_equal,
     lines_of,
     one_step,
-    pictures,
+    random_images,
     real,
     small,
     straight_lines,
@@ -78,12 +78,12 @@ def stepped(model, a, b, run_eagerly=True):
 class TestGenerators:
     @pytest.mark.parametrize("batch", [1, 3])
     def test_gradient_is_the_one_computed_by_hand(self, batch):
-        a, b = pictures(batch, 4, 1, seed=1), pictures(batch, 4, 1, seed=2)
+        a, b = random_images(batch, 4, 1, seed=1), random_images(batch, 4, 1, seed=2)
         before, got = stepped(straight_lines(), a, b, run_eagerly=batch == 3)
         np.testing.assert_allclose(got, hand_gradients(before, a, b), rtol=1e-5)
 
     def test_every_term_reaches_both_generators(self):
-        a, b = pictures(2, 4, 1, seed=1), pictures(2, 4, 1, seed=2)
+        a, b = random_images(2, 4, 1, seed=1), random_images(2, 4, 1, seed=2)
         before, got = stepped(straight_lines(), a, b)
         for term in ("validity", "cycle_a", "cycle_b", "identity"):
             without = hand_gradients(before, a, b, **{term: 0.0})
@@ -91,7 +91,7 @@ class TestGenerators:
             assert np.all(np.any(np.abs(got - without) > 0.01, axis=1)), term
 
     def test_weights_of_the_losses_are_used(self):
-        a, b = pictures(1, 4, 1, seed=1), pictures(1, 4, 1, seed=2)
+        a, b = random_images(1, 4, 1, seed=1), random_images(1, 4, 1, seed=2)
         weights = {"validity": 3.0, "reconstruction": 5.0, "identity": 0.5}
         model = straight_lines(**{f"{k}_weight": w for k, w in weights.items()})
         before, got = stepped(model, a, b)
@@ -100,7 +100,7 @@ class TestGenerators:
         np.testing.assert_allclose(got, want, rtol=1e-5)
 
     def test_no_identity(self):
-        a, b = pictures(1, 4, 1, seed=1), pictures(1, 4, 1, seed=2)
+        a, b = random_images(1, 4, 1, seed=1), random_images(1, 4, 1, seed=2)
         model = straight_lines(identity_weight=0)
         before, got = stepped(model, a, b)
         want = hand_gradients(before, a, b, identity=0.0)
@@ -112,7 +112,7 @@ class TestGenerators:
         """Each loss of its own, by separate calls: nothing leaks through a batch."""
         model = real(pool_size=0)
         model.compile(SGD(1.0), SGD(0.0))
-        a, b = pictures(seed=1), pictures(seed=2)
+        a, b = random_images(seed=1), random_images(seed=2)
         ab, ba = model.generator_ab, model.generator_ba
         variables = [w.value for w in model.generator_variables]
         with tf.GradientTape() as tape:
@@ -145,7 +145,7 @@ class TestGenerators:
         critics = (model.discriminator_a, model.discriminator_b)
         judged = weights_of(*critics)
         painters = [weights_of(g) for g in (model.generator_ab, model.generator_ba)]
-        model.train_on_batch(pictures(1, 8, seed=1), pictures(1, 8, seed=2))
+        model.train_on_batch(random_images(1, 8, seed=1), random_images(1, 8, seed=2))
         assert all_equal(judged, weights_of(*critics))
         assert not all_equal(painters[0], weights_of(model.generator_ab))
         assert not all_equal(painters[1], weights_of(model.generator_ba))
@@ -160,7 +160,7 @@ class TestDiscriminators:
         critics = [
             weights_of(d) for d in (model.discriminator_a, model.discriminator_b)
         ]
-        model.train_on_batch(pictures(1, 8, seed=1), pictures(1, 8, seed=2))
+        model.train_on_batch(random_images(1, 8, seed=1), random_images(1, 8, seed=2))
         assert all_equal(painted, weights_of(*painters))
         assert not all_equal(critics[0], weights_of(model.discriminator_a))
         assert not all_equal(critics[1], weights_of(model.discriminator_b))
@@ -171,19 +171,19 @@ class TestDiscriminators:
         model.compile(SGD(0.0), SGD(0.01))
         seen = {"old": 0, "fresh": 0}
         for step in range(12):
-            a, b = (pictures(1, 4, 1, seed=2 * step + i) for i in (0, 1))
+            a, b = (random_images(1, 4, 1, seed=2 * step + i) for i in (0, 1))
             lines = lines_of(model)
             (w, v), (u, t) = lines["generator_ab"], lines["generator_ba"]
             kept = {
-                "a": model.pool_a.pictures.numpy().astype("float64"),
-                "b": model.pool_b.pictures.numpy().astype("float64"),
+                "a": model.pool_a.images.numpy().astype("float64"),
+                "b": model.pool_b.images.numpy().astype("float64"),
             }
             model.train_on_batch(a, b)
             for domain, true, fake, pool in (
                 ("a", a, u * b + t, model.pool_a),
                 ("b", b, w * a + v, model.pool_b),
             ):
-                took_it = np.allclose(pool.pictures, fake, atol=1e-6)
+                took_it = np.allclose(pool.images, fake, atol=1e-6)
                 given = kept[domain] if took_it and step > 0 else fake
                 seen["old" if given is not fake else "fresh"] += 1
                 slope, offset = before = np.array(lines[f"discriminator_{domain}"])
@@ -196,20 +196,20 @@ class TestDiscriminators:
                 np.testing.assert_allclose((before - after) / 0.01, gradient, atol=1e-4)
         assert min(seen.values()) > 5, seen
 
-    def test_pools_hold_translated_pictures(self):
+    def test_pools_hold_translated_images(self):
         model = straight_lines(pool_size=2, seed=0)
         model.compile(SGD(0.0), SGD(0.0))
-        a, b = pictures(2, 4, 1, seed=1), pictures(2, 4, 1, seed=2)
+        a, b = random_images(2, 4, 1, seed=1), random_images(2, 4, 1, seed=2)
         model.train_on_batch(a, b)
-        np.testing.assert_allclose(model.pool_a.pictures, model.generator_ba(b))
-        np.testing.assert_allclose(model.pool_b.pictures, model.generator_ab(a))
+        np.testing.assert_allclose(model.pool_a.images, model.generator_ba(b))
+        np.testing.assert_allclose(model.pool_b.images, model.generator_ab(a))
 
 
 class TestLosses:
     def test_are_the_paper_s(self):
         model = straight_lines(pool_size=0)
         model.compile(SGD(0.0), SGD(0.0))
-        a, b = pictures(2, 4, 1, seed=1), pictures(2, 4, 1, seed=2)
+        a, b = random_images(2, 4, 1, seed=1), random_images(2, 4, 1, seed=2)
         want = hand_losses(lines_of(model), a, b)
         want["generators"] = (
             want["validity_ab"]
@@ -223,7 +223,7 @@ class TestLosses:
     def test_batches_of_different_sizes(self):
         model = straight_lines(pool_size=0)
         model.compile(SGD(0.0), SGD(0.0))
-        a, b = pictures(3, 4, 1, seed=1), pictures(1, 4, 1, seed=2)
+        a, b = random_images(3, 4, 1, seed=1), random_images(1, 4, 1, seed=2)
         want = hand_losses(lines_of(model), a, b)
         got = one_step(model, a, b)
         assert {name: got[name] for name in want} == pytest.approx(want, rel=1e-5)
@@ -231,7 +231,7 @@ class TestLosses:
     def test_evaluate_changes_nothing_and_averages(self):
         model = small(pool_size=2)
         model.compile(SGD(0.1), SGD(0.1))
-        a, b = pictures(4, 8, seed=1), pictures(4, 8, seed=2)
+        a, b = random_images(4, 8, seed=1), random_images(4, 8, seed=2)
         before = weights_of(model.generator_ab, model.discriminator_a, model.pool_a)
         got = model.evaluate(a, b, batch_size=1, verbose=0, return_dict=True)
         after = weights_of(model.generator_ab, model.discriminator_a, model.pool_a)
@@ -249,7 +249,7 @@ class TestLosses:
     def test_fit_counts_steps_and_reports_every_loss(self):
         model = straight_lines(pool_size=3, seed=0)
         model.compile(SGD(1e-3), SGD(1e-3), steps_per_execution=2)
-        a, b = pictures(6, 4, 1, seed=1), pictures(6, 4, 1, seed=2)
+        a, b = random_images(6, 4, 1, seed=1), random_images(6, 4, 1, seed=2)
         history = model.fit(a, b, batch_size=1, epochs=2, verbose=0).history
         assert int(model.steps_done) == 12
         assert set(history) == {
@@ -262,8 +262,10 @@ class TestLosses:
     def test_training_lowers_the_reconstruction(self):
         model = small()
         model.compile(keras.optimizers.Adam(1e-2, beta_1=0.5))
-        # Squares of 2 x 2 pixels: what a network that halves the picture can keep.
-        a, b = (np.kron(pictures(1, 4, seed=i), np.ones((1, 2, 2, 1))) for i in (1, 2))
+        # Squares of 2 x 2 pixels: what a network that halves the image can keep.
+        a, b = (
+            np.kron(random_images(1, 4, seed=i), np.ones((1, 2, 2, 1))) for i in (1, 2)
+        )
         first = one_step(model, a, b)
         for _ in range(40):
             last = one_step(model, a, b)
@@ -286,7 +288,7 @@ class TestTranslate:
 
     @pytest.mark.parametrize("direction", ["ab", "ba"])
     def test_is_the_generator_s_answer(self, model, direction):
-        x = pictures(2)
+        x = random_images(2)
         generator = getattr(model, f"generator_{direction}")
         want = np.asarray(generator(x))
         got = model.translate(x, direction)
@@ -299,7 +301,7 @@ class TestTranslate:
     @pytest.mark.parametrize("direction", ["a", "AB", None, 1])
     def test_refuses_other_directions(self, model, direction):
         with pytest.raises(ValueError, match="direction is .*'ab' or 'ba'"):
-            model.translate(pictures(), direction)
+            model.translate(random_images(), direction)
 
 
 class TestArguments:
@@ -361,4 +363,4 @@ class TestArguments:
         model = straight_lines()
         model.compile()
         with pytest.raises(ValueError, match=r"pair \(a, b\)"):
-            model.fit(pictures(1, 4, 1), verbose=0)
+            model.fit(random_images(1, 4, 1), verbose=0)

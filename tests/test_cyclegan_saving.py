@@ -6,10 +6,10 @@ import sys
 import keras
 import numpy as np
 import pytest
-from cyclegans import all_equal, one_step, pictures, small, weights_of
+from helpers.cyclegans import all_equal, one_step, random_images, small, weights_of
 
 from gan_style.cyclegan import CycleGAN
-from gan_style.schedules import constant_then_linear
+from gan_style.training.schedules import constant_then_linear
 
 
 class TestSaving:
@@ -25,7 +25,7 @@ class TestSaving:
         )
         for i in range(5):
             model.train_on_batch(
-                pictures(1, 8, seed=2 * i), pictures(1, 8, seed=2 * i + 1)
+                random_images(1, 8, seed=2 * i), random_images(1, 8, seed=2 * i + 1)
             )
         return model
 
@@ -61,7 +61,7 @@ class TestSaving:
         model.save(tmp_path / "model.keras")
         again = keras.models.load_model(tmp_path / "model.keras")
         for i in range(4):
-            batch = pictures(1, 8, seed=50 + i), pictures(1, 8, seed=60 + i)
+            batch = random_images(1, 8, seed=50 + i), random_images(1, 8, seed=60 + i)
             assert one_step(model, *batch) == one_step(again, *batch)
 
     def test_keeps_compile_s_arguments(self, tmp_path):
@@ -101,7 +101,7 @@ class TestSaving:
         model = small()
         assert model.g_AB is model.generator_ab and model.g_BA is model.generator_ba
         assert model.d_A is model.discriminator_a and model.d_B is model.discriminator_b
-        a, b = pictures(1, 8, seed=1), pictures(1, 8, seed=2)
+        a, b = random_images(1, 8, seed=1), random_images(1, 8, seed=2)
         got = model((a, b))
         np.testing.assert_array_equal(got[0], model.generator_ab(a))
         np.testing.assert_array_equal(got[1], model.generator_ba(b))

@@ -14,7 +14,7 @@ from gan_style.layers import (
     ImagePool,
     InstanceNormalization,
     ReflectionPadding2D,
-    UpsamplingConv2D,
+    UpsampleConv2D,
 )
 
 BACKEND = keras.backend.backend()
@@ -26,11 +26,11 @@ def normal(*shape, seed=0, dtype="float32"):
 
 
 def instance_norm(x, epsilon=1e-5):
-    """One picture and one channel at a time, in float64."""
+    """One image and one channel at a time, in float64."""
     result = np.empty(x.shape)
-    for i, picture in enumerate(np.asarray(x, "float64")):
-        for c in range(picture.shape[-1]):
-            plane = picture[..., c]
+    for i, image in enumerate(np.asarray(x, "float64")):
+        for c in range(image.shape[-1]):
+            plane = image[..., c]
             deviation = np.sqrt(plane.var() + epsilon)
             result[i, ..., c] = (plane - plane.mean()) / deviation
     return result
@@ -80,7 +80,7 @@ class TestInstanceNormalization:
         layer = InstanceNormalization()
         half = layer.compute_dtype
         # 300 and its square's sum overflow float16; the sum of 4096 ones stops at 256
-        # in bfloat16. The reference sees the same rounded pictures.
+        # in bfloat16. The reference sees the same rounded images.
         x = tf.cast(300 + 20 * normal(2, 64, 64, 2), half)
         got = layer(x, training=training)
         assert got.dtype == half
@@ -97,7 +97,7 @@ class TestInstanceNormalization:
         np.testing.assert_allclose(got, instance_norm(x), atol=1e-8)
 
     @pytest.mark.parametrize("training", [False, True])
-    def test_a_constant_picture_gives_zeros_and_a_finite_gradient(self, training):
+    def test_a_constant_image_gives_zeros_and_a_finite_gradient(self, training):
         x = tf.fill((1, 4, 4, 1), 7.0)
         with tf.GradientTape() as tape:
             tape.watch(x)
@@ -155,7 +155,7 @@ class TestInstanceNormalization:
         with pytest.raises(ValueError, match="epsilon"):
             InstanceNormalization(epsilon)
 
-    def test_refuses_a_picture_without_a_batch(self):
+    def test_refuses_a_image_without_a_batch(self):
         with pytest.raises(ValueError, match="expected ndim=4"):
             InstanceNormalization()(normal(4, 4, 3))
 
@@ -172,7 +172,7 @@ class TestReflectionPadding2D:
         np.testing.assert_array_equal(layer(x), want)
         assert layer.compute_output_shape(x.shape) == want.shape
 
-    def test_takes_the_most_that_a_picture_can_mirror(self):
+    def test_takes_the_most_that_a_image_can_mirror(self):
         x = normal(1, 4, 4, 1)
         want = np.pad(x, ((0, 0), (3, 3), (3, 3), (0, 0)), mode="reflect")
         np.testing.assert_array_equal(ReflectionPadding2D(3)(x), want)
@@ -211,7 +211,7 @@ class TestReflectionPadding2D:
         with pytest.raises(ValueError, match="ReflectionPadding2D: padding is"):
             ReflectionPadding2D(padding)
 
-    def test_refuses_a_picture_that_is_too_small(self):
+    def test_refuses_a_image_that_is_too_small(self):
         with pytest.raises(ValueError, match="the width is 3.* at least 4"):
             ReflectionPadding2D(3)(normal(1, 4, 3, 1))
 
@@ -220,7 +220,7 @@ class TestUpsamplingConv2D:
     @staticmethod
     def pair(filters, use_bias, channels):
         """Ours, and Keras' two layers with the same weights, in float64."""
-        ours = UpsamplingConv2D(filters, use_bias=use_bias, dtype="float64")
+        ours = UpsampleConv2D(filters, use_bias=use_bias, dtype="float64")
         ours.build((None, None, None, channels))
         theirs = keras.Sequential(
             [
@@ -271,7 +271,7 @@ class TestUpsamplingConv2D:
         bool(tf.config.list_physical_devices("GPU")), reason="the CPU's way"
     )
     def test_multiplies_less_in_training_where_that_pays(self):
-        layer = UpsamplingConv2D(64)
+        layer = UpsampleConv2D(64)
         layer.build((None, None, None, 2))
         kinds = {}
         for size, training in ((4, True), (4, False), (3, True)):
@@ -285,27 +285,27 @@ class TestUpsamplingConv2D:
         assert kinds == {(4, True): (1, 0), (4, False): (0, 1), (3, True): (0, 1)}
 
     def test_gives_the_same_in_training(self):
-        layer, x = UpsamplingConv2D(64), normal(2, 4, 6, 3)
+        layer, x = UpsampleConv2D(64), normal(2, 4, 6, 3)
         layer.build(x.shape)
         layer.bias.assign(normal(64, seed=1))
         np.testing.assert_allclose(layer(x, training=True), layer(x), atol=1e-5)
 
     def test_without_an_operation_that_older_keras_lacks(self, monkeypatch):
-        layer, x = UpsamplingConv2D(3), normal(2, 3, 5, 4)
+        layer, x = UpsampleConv2D(3), normal(2, 3, 5, 4)
         want = layer(x)
         monkeypatch.delattr(keras.ops, "depth_to_space", raising=False)
         np.testing.assert_array_equal(layer(x), want)
 
     def test_computes_in_half_precision_with_float32_weights(self, policy):
         policy("mixed_bfloat16")
-        layer = UpsamplingConv2D(2)
+        layer = UpsampleConv2D(2)
         y = layer(normal(1, 4, 4, 3))
         assert y.dtype == "bfloat16"
         assert {w.dtype for w in layer.weights} == {"float32"}
 
     def test_config_survives_saving(self, tmp_path):
         initializer = keras.initializers.RandomNormal(0, 0.02)
-        layer = UpsamplingConv2D(5, use_bias=False, kernel_initializer=initializer)
+        layer = UpsampleConv2D(5, use_bias=False, kernel_initializer=initializer)
         again = round_trip(layer, tmp_path, (4, 4, 2))
         assert again.filters == 5 and again.bias is None
         assert again.kernel_initializer.stddev == 0.02
@@ -313,18 +313,18 @@ class TestUpsamplingConv2D:
 
     @pytest.mark.parametrize("filters", [0, -2, 1.5, "8", True])
     def test_refuses_other_filters(self, filters):
-        with pytest.raises(ValueError, match="UpsamplingConv2D: filters"):
-            UpsamplingConv2D(filters)
+        with pytest.raises(ValueError, match="UpsampleConv2D: filters"):
+            UpsampleConv2D(filters)
 
 
 def numbered(first, batch=1):
-    """Pictures that carry their number, from `first`."""
+    """Images that carry their number, from `first`."""
     numbers = np.arange(first, first + batch, dtype="float32")
     return np.ones((batch, 2, 2, 1), "float32") * numbers[:, None, None, None]
 
 
-def numbers_of(pictures):
-    return np.asarray(pictures)[:, 0, 0, 0].astype(int).tolist()
+def numbers_of(images):
+    return np.asarray(images)[:, 0, 0, 0].astype(int).tolist()
 
 
 def shown(pool, steps, batch=1, first=1):
@@ -341,15 +341,15 @@ class TestImagePool:
         pool = ImagePool(5, seed=0)
         assert shown(pool, 5) == [1, 2, 3, 4, 5]
         assert int(pool.count) == 5
-        assert numbers_of(pool.pictures) == [1, 2, 3, 4, 5]
+        assert numbers_of(pool.images) == [1, 2, 3, 4, 5]
 
     def test_a_batch_may_fill_it_and_run_over(self):
         pool = ImagePool(5, seed=0)
         assert shown(pool, 2, batch=3) == [1, 2, 3, 4, 5, 6]
         assert int(pool.count) == 5
-        assert numbers_of(pool.pictures) == [1, 2, 3, 4, 5]
+        assert numbers_of(pool.images) == [1, 2, 3, 4, 5]
 
-    def test_once_full_every_second_picture_is_an_old_one(self):
+    def test_once_full_every_second_image_is_an_old_one(self):
         pool = ImagePool(10, seed=1)
         shown(pool, 10)
         got = np.array(shown(pool, 40, batch=10, first=11))
@@ -360,7 +360,7 @@ class TestImagePool:
     def test_what_it_hands_on_was_once_a_fake_and_leaves_the_pool(self):
         pool = ImagePool(4, seed=2)
         handed_on = shown(pool, 60)
-        kept = numbers_of(pool.pictures)
+        kept = numbers_of(pool.images)
         # The first four were handed on and kept; after that none is lost or doubled.
         assert sorted(handed_on + kept) == sorted([1, 2, 3, 4, *range(1, 61)])
         assert len(set(kept)) == 4
@@ -369,7 +369,7 @@ class TestImagePool:
         pool = ImagePool(6, seed=3)
         shown(pool, 6)
         shown(pool, 80, first=7)
-        assert min(numbers_of(pool.pictures)) > 6
+        assert min(numbers_of(pool.images)) > 6
 
     def test_a_batch_larger_than_the_pool(self):
         pool = ImagePool(3, seed=4)
@@ -399,7 +399,7 @@ class TestImagePool:
         want = shown(model, 40, first=10)
         assert shown(again, 40, first=10) == want
         np.testing.assert_array_equal(
-            again.get_layer("pool").pictures, model.get_layer("pool").pictures
+            again.get_layer("pool").images, model.get_layer("pool").images
         )
 
     @pytest.mark.parametrize("jit_compile", [False, True])
@@ -440,7 +440,7 @@ class TestImagePool:
         assert got == [[1, 2], [3, 4, 5, 6, 7]]
 
     @pytest.mark.parametrize("name", ["mixed_bfloat16", "mixed_float16", "float64"])
-    def test_keeps_pictures_as_precisely_as_they_come(self, policy, name):
+    def test_keeps_images_as_precisely_as_they_come(self, policy, name):
         policy(name)
         dtype = "float64" if name == "float64" else "float32"
         fakes = normal(2, 4, 4, 3, dtype=dtype)
@@ -448,7 +448,7 @@ class TestImagePool:
         got = pool(fakes)
         assert got.dtype == dtype
         np.testing.assert_array_equal(got, fakes)
-        np.testing.assert_array_equal(pool.pictures, fakes)
+        np.testing.assert_array_equal(pool.images, fakes)
 
     def test_holds_no_trainable_weights(self):
         pool = ImagePool(2)
@@ -466,7 +466,7 @@ class TestImagePool:
         with pytest.raises(ValueError, match="ImagePool: seed"):
             ImagePool(2, seed=seed)
 
-    def test_refuses_pictures_of_unknown_shape(self):
+    def test_refuses_images_of_unknown_shape(self):
         with pytest.raises(ValueError, match=r"fixed height, width.*\(128, 128, 3\)"):
             ImagePool(2).build((None, None, None, 3))
 
@@ -483,7 +483,7 @@ result = {
     "padding": ReflectionPadding2D(((1, 2), (0, 3)))(x),
 }
 for size in ("small", "large"):
-    upsampling = layers.UpsamplingConv2D(2)
+    upsampling = layers.UpsampleConv2D(2)
     upsampling.build(data[size].shape)
     upsampling.set_weights([data["kernel"], data["bias"]])
     result["upsampling_" + size] = upsampling(data[size])
@@ -522,7 +522,7 @@ def test_the_same_numbers_on_other_backends(backend, tmp_path):
     want = np.pad(data["small"], ((0, 0), (1, 2), (0, 3), (0, 0)), mode="reflect")
     np.testing.assert_array_equal(result["padding"], want)
     for size in ("small", "large"):
-        layer = UpsamplingConv2D(2)
+        layer = UpsampleConv2D(2)
         layer.build(data[size].shape)
         layer.set_weights([data["kernel"], data["bias"]])
         np.testing.assert_allclose(

@@ -6,12 +6,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from cyclegans import (
+from helpers.cyclegans import (
     NETWORKS,
     SGD,
     all_equal,
     one_step,
-    pictures,
+    random_images,
     real,
     small,
     straight_lines,
@@ -19,7 +19,11 @@ from cyclegans import (
 )
 
 from gan_style import CycleGAN, samples
-from gan_style.models import patch_discriminator, resnet_generator, unet_generator
+from gan_style.models import (
+    patch_discriminator,
+    resnet_generator,
+    unet_generator,
+)
 
 HALVES = ("generator_optimizer", "discriminator_optimizer")
 
@@ -172,7 +176,7 @@ class TestFloat16:
         assert model.generator_optimizer is scaling
 
     def test_what_is_applied_is_unscaled(self, policy):
-        a, b = pictures(1, 8, seed=1), pictures(1, 8, seed=2)
+        a, b = random_images(1, 8, seed=1), random_images(1, 8, seed=2)
         changes = []
         for name in ("float32", "mixed_float16"):
             policy(name)
@@ -196,23 +200,25 @@ class TestFloat16:
         # A scale past what 16 bits hold: gradients of infinities and of no numbers.
         model.compile(scaled_sgd(0.1, 2.0**60), scaled_sgd(0.1))
         before = weights_of(model.generator_ab, model.generator_ba)
-        losses = one_step(model, pictures(1, 8, seed=1), pictures(1, 8, seed=2))
+        losses = one_step(
+            model, random_images(1, 8, seed=1), random_images(1, 8, seed=2)
+        )
         after = weights_of(model.generator_ab, model.generator_ba)
         assert all_equal(before, after), "there was an overflow"
         assert np.isfinite(list(losses.values())).all()
         for pool in (model.pool_a, model.pool_b):
-            assert np.isfinite(pool.pictures).all()
+            assert np.isfinite(pool.images).all()
 
     @pytest.mark.parametrize("at", [0, 1])
     def test_an_overflow_skips_the_step_of_that_optimizer_only(self, float16, at):
         model = small()
         model.compile(scaled_sgd(0.1), scaled_sgd(0.1))
         over, fine = (getattr(model, name) for name in (HALVES[at], HALVES[1 - at]))
-        model.train_on_batch(pictures(1, 8), pictures(1, 8))
+        model.train_on_batch(random_images(1, 8), random_images(1, 8))
         over.dynamic_scale.assign(1e30)
         networks = [[getattr(model, n) for n in pair] for pair in _pairs(at)]
         before = [weights_of(*pair) for pair in networks]
-        model.train_on_batch(pictures(1, 8), pictures(1, 8))
+        model.train_on_batch(random_images(1, 8), random_images(1, 8))
         after = [weights_of(*pair) for pair in networks]
         assert all_equal(before[0], after[0]) and not all_equal(before[1], after[1])
         assert all(np.all(np.isfinite(w)) for w in after[1])
@@ -230,10 +236,10 @@ def _pairs(first):
 
 class TestXla:
     def test_gives_the_same_losses(self):
-        a, b = pictures(1, 4, 1, seed=1), pictures(1, 4, 1, seed=2)
+        a, b = random_images(1, 4, 1, seed=1), random_images(1, 4, 1, seed=2)
         runs = []
         for jit_compile in (False, True):
-            # Twenty steps and a pool of three: old pictures are seen in both.
+            # Twenty steps and a pool of three: old images are seen in both.
             model = straight_lines(pool_size=3, seed=5)
             adams = (keras.optimizers.Adam(1e-2, beta_1=0.5) for _ in HALVES)
             model.compile(*adams, jit_compile=jit_compile)
@@ -256,7 +262,7 @@ class TestXla:
             return tape.gradient(loss, weights)
 
         plain, compiled = (
-            tf.function(gradients, jit_compile=jit_compile)(pictures())
+            tf.function(gradients, jit_compile=jit_compile)(random_images())
             for jit_compile in (False, True)
         )
         for want, got in zip(plain, compiled, strict=True):

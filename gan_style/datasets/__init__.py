@@ -1,0 +1,12 @@
+"""Two domains of images, wherever they come from, as training and test sets."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=["samples"],
+    submod_attrs={
+        "loading": ["Data", "SAMPLES", "load"],
+        "downloads": ["DATASETS", "DownloadFailed", "fetch_dataset"],
+    },
+)

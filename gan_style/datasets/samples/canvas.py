@@ -1,0 +1,108 @@
+"""What the drawn samples share: random numbers, noise, lookups and brushes.
+
+Images are float64 `(size, size, 3)` in [0, 1] until they are finished. Lengths are
+in sides of the image, so that a scene looks alike at every size.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+from scipy import ndimage
+
+from gan_style.utils.checks import check_choice, check_int
+
+
+def check_sample(owner, kinds, kind, seed, size):
+    """Refuses what cannot be drawn, and says what can."""
+    check_choice(owner, "kind", kind, tuple(kinds))
+    check_int(owner, "seed", seed, minimum=0)
+    check_int(owner, "size", size, minimum=16)
+
+
+class Numbers:
+    """Random numbers that depend on nothing but the integers given.
+
+    Only PCG64's uniform floats are used: of them NumPy's releases draw the same.
+    """
+
+    def __init__(self, *key):
+        self._draw = np.random.Generator(np.random.PCG64(list(key))).random
+
+    def between(self, low, high):
+        """A float in [low, high)."""
+        return low + (high - low) * float(self._draw())
+
+    def chance(self, share):
+        """True in that share of cases."""
+        return float(self._draw()) < share
+
+    def choice(self, options):
+        """One of the options, each as likely."""
+        return options[int(self._draw() * len(options))]
+
+    def array(self, *shape):
+        """Floats in [0, 1)."""
+        return self._draw(shape)
+
+    def colour(self, low, high):
+        """A colour between two, near the straight line from one to the other."""
+        low, high = np.asarray(low, float), np.asarray(high, float)
+        return low + (high - low) * (0.7 * self._draw() + 0.3 * self._draw(3))
+
+
+@lru_cache(maxsize=8)
+def pixels(size):
+    """x and y of the pixels' centres, `(1, size)` and `(size, 1)`, in (0, 1)."""
+    line = (np.arange(size) + 0.5) / size
+    return line[None, :], line[:, None]
+
+
+@lru_cache(maxsize=128)
+def _cells(size, cells):
+    """The cell that each pixel lies in, and how far it is on the way to the next."""
+    place = (np.arange(size) + 0.5) / size * cells
+    cell = np.minimum(place.astype(int), cells - 1)
+    return cell, smooth(0, 1, place - cell)
+
+
+def noise(numbers, size, rows, columns=None, octaves=1):
+    """Smooth noise around 0, about in [-1, 1]; each octave doubles the detail."""
+    columns = columns or rows
+    total, weight = 0.0, 1.0
+    for _ in range(octaves):
+        lattice = 2 * numbers.array(rows + 1, columns + 1) - 1
+        cell, share = _cells(size, columns)
+        wide = lattice[:, cell] * (1 - share) + lattice[:, cell + 1] * share
+        cell, share = _cells(size, rows)
+        share = share[:, None]
+        total = total + weight * (wide[cell] * (1 - share) + wide[cell + 1] * share)
+        rows, columns, weight = 2 * rows, 2 * columns, weight / 2
+    return total
+
+
+def smooth(low, high, value):
+    """0 below low, 1 above high, and a smooth step between."""
+    share = np.clip((value - low) / (high - low), 0, 1)
+    return share * share * (3 - 2 * share)
+
+
+def mix(one, other, share):
+    """From one colour (or image) to another; the share is `(height, width)`."""
+    mixed = (np.asarray(other) - np.asarray(one)) * np.asarray(share)[..., None]
+    mixed += one
+    return mixed
+
+
+def lookup(table, rows, columns):
+    """Reads a table between its entries; it repeats without end."""
+    return ndimage.map_coordinates(table, [rows, columns], order=1, mode="grid-wrap")
+
+
+def cover(distance, size):
+    """Share of a pixel that a shape covers; the distance is negative inside."""
+    return np.clip(0.5 - distance * size, 0, 1)
+
+
+def finish(image):
+    """Turns [0, 1] into uint8."""
+    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)

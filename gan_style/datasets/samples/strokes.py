@@ -1,0 +1,90 @@
+"""Brush strokes: many at once, each a curved band of bristles with a relief."""
+
+import numpy as np
+
+_FINER = 2  # the canvas is this much finer than the image, to smooth the edges
+
+
+class Canvas:
+    """A canvas that strokes are laid on, the later over the earlier.
+
+    Args:
+        size: side of the image in pixels.
+        colour: the primed canvas, one colour or `(size, size, 3)`.
+    """
+
+    def __init__(self, size, colour):
+        self.size = size
+        self._side = _FINER * size
+        ground = np.broadcast_to(colour, (size, size, 3))
+        ground = ground.repeat(_FINER, 0).repeat(_FINER, 1)
+        self._colour = ground.reshape(-1, 3).copy()
+        self._height = np.zeros(self._side**2)
+
+    def lay(self, numbers, x, y, angle, length, width, colours, contrast=0.14):
+        """Lays strokes, in this order, each along the field of angles.
+
+        Args:
+            numbers: `Numbers` for the bristles.
+            x, y: where the strokes begin, `(count,)`.
+            angle: the field, `(size, size)`, radians from the x axis downwards.
+            length, width: `(count,)`.
+            colours: `(count, 3)`.
+            contrast: how much the bristles of a stroke differ in light.
+        """
+        path_x, path_y, turn = self._paths(x, y, angle, length)
+        count, steps = path_x.shape
+        bands = max(2, int(np.ceil(1.3 * self._side * width.max())) + 1)
+        along = np.linspace(0, 1, steps)
+        across = np.linspace(-1, 1, bands)
+        half = width[:, None] / 2 * np.sqrt(1 - 0.96 * (2 * along - 1) ** 4)
+        columns = self._grid(path_x, -np.sin(turn) * half, across)
+        rows = self._grid(path_y, np.cos(turn) * half, across)
+        bristles = numbers.array(count, bands)
+        wet = 0.6 * np.clip(along - 0.55, 0, None) / 0.45
+        seen = bristles[:, None, :] > wet[:, None]
+        for lines in (rows, columns):
+            seen &= (lines >= 0) & (lines < self._side)
+        rows *= self._side
+        rows += columns
+        # Every bristle of every stroke has a number; the last to pass a place stays.
+        number = np.arange(count * bands, dtype="int32").reshape(count, 1, bands)
+        passed = np.full(self._side**2, -1, "int32")
+        passed[rows[seen]] = np.broadcast_to(number, seen.shape)[seen]
+        painted = np.flatnonzero(passed >= 0)
+        passed = passed[painted]
+        paint = colours[:, None, :] * (1 + contrast * (bristles - 0.5))[..., None]
+        self._colour[painted] = paint.reshape(-1, 3)[passed]
+        ridge = 0.55 * (1 - across**2) + 0.45 * bristles
+        self._height[painted] = ridge.ravel()[passed]
+
+    def _grid(self, path, aside, across):
+        places = (aside * self._side)[..., None] * across
+        places += (path * self._side)[..., None]
+        return np.floor(places, out=places).astype("int32")
+
+    def _paths(self, x, y, angle, length):
+        steps = int(np.ceil(1.3 * self._side * length.max())) + 1
+        hop = length / (steps - 1)
+        turns = np.empty((len(x), steps))
+        places = np.empty((2, len(x), steps))
+        x, y = np.array(x), np.array(y)
+        for step in range(steps):
+            column, row = (
+                np.clip((p * self.size).astype(int), 0, self.size - 1) for p in (x, y)
+            )
+            turns[:, step] = angle[row, column]
+            places[:, :, step] = x, y
+            x += hop * np.cos(turns[:, step])
+            y += hop * np.sin(turns[:, step])
+        return places[0], places[1], turns
+
+    def image(self, relief=0.10):
+        """What the eye sees, `(size, size, 3)`, lit from the upper left."""
+        height = self._height.reshape(self._side, self._side)
+        slope = np.zeros_like(height)
+        slope[1:, 1:] = height[1:, 1:] - 0.5 * (height[:-1, 1:] + height[1:, :-1])
+        light = 1 + relief * np.clip(slope, -1, 1)
+        colour = self._colour.reshape(self._side, self._side, 3) * light[..., None]
+        parts = colour.reshape(self.size, _FINER, self.size, _FINER, 3)
+        return parts.mean((1, 3))

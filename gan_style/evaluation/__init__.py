@@ -1,0 +1,19 @@
+"""Figures and numbers for translated images, beside baselines that learn nothing."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "metrics": [
+            "baselines",
+            "colour_statistics",
+            "kernel_inception_distance",
+            "paired_error",
+            "report",
+            "table",
+        ],
+        "features": ["ImageFeatures", "image_features"],
+        "plotting": ["bars", "loss_curves", "image_grid", "image_row"],
+    },
+)

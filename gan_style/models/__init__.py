@@ -1,0 +1,13 @@
+"""The networks: generators, discriminators, VGG features, PyTorch weights."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "generators": ["resnet_generator", "unet_generator"],
+        "discriminators": ["patch_discriminator"],
+        "vgg": ["WeightsUnavailable", "vgg_features"],
+        "pytorch_weights": ["load_pytorch_generator"],
+    },
+)

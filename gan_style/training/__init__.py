@@ -1,0 +1,15 @@
+"""What helps a training: callbacks, checkpoints, diagnosis, schedules, plans."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "callbacks": ["LossCurves", "TranslationGrid"],
+        "checkpoints": ["SaveAndResume"],
+        "diagnosis": ["Diagnosis"],
+        "schedules": ["constant_then_linear"],
+        "distribution": ["train"],
+        "planning": ["TrainingPlan", "plan_training"],
+    },
+)

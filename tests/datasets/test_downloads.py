@@ -1,0 +1,199 @@
+"""Downloads, from a server on loopback: interrupted, wrong, hostile, and cached."""
+
+import hashlib
+import http.server
+import os
+import threading
+import time
+import zipfile
+
+import pytest
+from helpers.server import Handler, Server, archive
+
+from gan_style import datasets
+from gan_style.datasets import downloads
+from gan_style.datasets.downloads import DownloadFailed, download, fetch_dataset
+from gan_style.utils.archives import BadArchive, unpack
+
+
+@pytest.fixture
+def serve(monkeypatch):
+    servers = []
+
+    def start(content, known=None, **options):
+        server = Server(content, **options)
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        servers.append(server)
+        known = content if known is None else known
+        facts = downloads.Dataset(
+            len(known), hashlib.sha256(known).hexdigest(), ("red", "redder")
+        )
+        monkeypatch.setitem(downloads.DATASETS, "tiny", facts)
+        monkeypatch.setattr(downloads, "SITE", server.site)
+        return server
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_named_dataset_is_fetched_once_and_makes_no_request_again(
+    serve, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("GAN_STYLE_CACHE", str(tmp_path))
+    server = serve(archive())
+    data = datasets.load("tiny", 16)
+    assert data.names == ("red", "redder")
+    counts = [len(getattr(data, p)) for p in ("train_a", "train_b", "test_a", "test_b")]
+    assert counts == [3, 2, 1, 1]
+    assert len(server.asked) == 1
+    assert datasets.load("tiny", 16).train_a[2][0, 0].tolist() == [2, 0, 0]
+    assert len(server.asked) == 1
+    assert sorted(os.listdir(tmp_path)) == ["tiny", "tiny.lock"]
+
+
+def test_an_archive_put_into_the_cache_by_hand_makes_no_request(serve, tmp_path):
+    server = serve(archive())
+    (tmp_path / "tiny.zip").write_bytes(server.content)
+    assert (fetch_dataset("tiny", cache=tmp_path) / "trainA" / "2.png").is_file()
+    assert server.asked == []
+
+
+def test_a_wrong_archive_in_the_cache_is_named_and_left_alone(serve, tmp_path):
+    server = serve(archive())
+    (tmp_path / "tiny.zip").write_bytes(b"mine")
+    with pytest.raises(DownloadFailed, match=r"tiny.zip has 4 bytes.*Take it away"):
+        fetch_dataset("tiny", cache=tmp_path)
+    assert (tmp_path / "tiny.zip").read_bytes() == b"mine"
+    assert server.asked == []
+
+
+def test_an_interrupted_download_goes_on_where_it_stopped(serve, tmp_path):
+    content = archive()
+    server = serve(content, most=500)
+    assert (fetch_dataset("tiny", cache=tmp_path) / "testB" / "0.png").is_file()
+    begins = [begin for _, begin in server.asked]
+    assert begins[:3] == [None, "bytes=500-", "bytes=1000-"]
+
+
+def test_a_later_call_goes_on_with_what_an_earlier_process_left(serve, tmp_path):
+    server = serve(archive())
+    (tmp_path / "tiny.zip.part").write_bytes(server.content[:700])
+    fetch_dataset("tiny", cache=tmp_path)
+    assert server.asked == [("/tiny.zip", "bytes=700-")]
+
+
+def test_a_server_without_ranges_sends_everything_again(serve, tmp_path):
+    server = serve(archive(), ranges=False)
+    (tmp_path / "tiny.zip.part").write_bytes(b"x" * 700)
+    fetch_dataset("tiny", cache=tmp_path)
+    assert len(server.asked) == 1
+
+
+def test_another_checksum_is_refused_and_nothing_is_left(serve, tmp_path):
+    good = archive()
+    serve(good[:-1] + b"!", known=good)
+    with pytest.raises(DownloadFailed, match="SHA-256 .* were expected"):
+        fetch_dataset("tiny", cache=tmp_path)
+    assert os.listdir(tmp_path) == ["tiny.lock"]
+
+
+@pytest.mark.parametrize("announce", [True, False])
+@pytest.mark.parametrize("change", [b"", b"and more"])
+def test_another_size_is_refused(serve, tmp_path, change, announce):
+    good = archive()
+    serve(good + change if change else good[:-9], known=good, announce=announce)
+    with pytest.raises(DownloadFailed, match="bytes"):
+        fetch_dataset("tiny", cache=tmp_path)
+    assert not (tmp_path / "tiny").exists()
+
+
+def test_a_size_that_is_announced_wrong_is_refused_before_it_is_fetched(
+    serve, tmp_path
+):
+    good = archive()
+    serve(good + b"more", known=good)
+    with pytest.raises(DownloadFailed, match=f"{len(good) + 4} bytes, but {len(good)}"):
+        fetch_dataset("tiny", cache=tmp_path)
+    assert not (tmp_path / "tiny.zip.part").exists()
+
+
+def test_what_cannot_be_reached_is_said_with_the_ways_round_it(serve, tmp_path):
+    serve(archive())
+    with pytest.raises(DownloadFailed, match=r"refused.*samples/fruit.*put tiny.zip"):
+        fetch_dataset("tiny", site="http://127.0.0.1:1", cache=tmp_path)
+
+
+def test_a_server_that_says_no_is_asked_once(serve, tmp_path):
+    server = serve(None, known=archive())
+    with pytest.raises(DownloadFailed, match="404"):
+        fetch_dataset("tiny", cache=tmp_path)
+    assert len(server.asked) == 1
+
+
+def test_a_server_that_never_answers_is_given_up_in_time(tmp_path):
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as silent:  # serves nobody
+        url = f"http://127.0.0.1:{silent.server_port}/x.zip"
+        with pytest.raises(DownloadFailed, match="no answer within 0.2 seconds"):
+            download(url, tmp_path / "x.zip", 9, "", connect_seconds=0.2)
+
+
+def test_a_server_that_trickles_is_given_up_in_time(serve, tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads, "_PATIENCE", 0.3)
+    content = bytes(3000)
+    server = serve(content, pause=0.02)
+    digest = hashlib.sha256(content).hexdigest()
+    begun = time.monotonic()
+    with pytest.raises(DownloadFailed, match="too slow to wait for"):
+        download(f"{server.site}/x", tmp_path / "x", len(content), digest)
+    assert time.monotonic() - begun < 5
+    assert [path.name for path in tmp_path.iterdir()] == ["x.part"]
+    server.pause = 0
+    download(f"{server.site}/x", tmp_path / "x", len(content), digest)
+    assert (tmp_path / "x").read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "name", ["../outside.png", "/outside.png", "tiny/../../x.png", "a\\..\\x", "C:/x"]
+)
+def test_a_member_that_points_outside_is_refused_and_nothing_unpacked(
+    serve, tmp_path, name
+):
+    cache = tmp_path / "cache"
+    serve(archive([(name, b"no")]))
+    with pytest.raises(DownloadFailed, match="points outside; nothing was unpacked"):
+        fetch_dataset("tiny", cache=cache)
+    assert sorted(os.listdir(tmp_path)) == ["cache"]
+    assert not (cache / "tiny").exists()
+
+
+def test_a_link_is_refused(tmp_path):
+    link = zipfile.ZipInfo("tiny/trainA/link.png")
+    link.external_attr = 0o120777 << 16
+    (tmp_path / "tiny.zip").write_bytes(archive([(link, "/etc/passwd")]))
+    with pytest.raises(BadArchive, match="is a link"):
+        unpack(tmp_path / "tiny.zip", tmp_path / "tiny")
+    assert os.listdir(tmp_path) == ["tiny.zip"]
+
+
+@pytest.mark.parametrize("limit", [{"most_files": 6}, {"most_bytes": 100}])
+def test_an_archive_beyond_the_limits_is_refused(tmp_path, limit):
+    (tmp_path / "tiny.zip").write_bytes(archive())
+    with pytest.raises(BadArchive):
+        unpack(tmp_path / "tiny.zip", tmp_path / "tiny", **limit)
+    assert os.listdir(tmp_path) == ["tiny.zip"]
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(ValueError, match=r"samples/fruit.*apple2orange"):
+        datasets.load("apples2oranges")
+
+
+@pytest.mark.network
+@pytest.mark.skipif(not os.environ.get("GAN_STYLE_NETWORK"), reason="no network")
+def test_the_real_apples_and_oranges(tmp_path, monkeypatch):
+    monkeypatch.setenv("GAN_STYLE_CACHE", str(tmp_path))
+    data = datasets.load("apple2orange", 128)
+    counts = [len(getattr(data, p)) for p in ("train_a", "train_b", "test_a", "test_b")]
+    assert counts == [995, 1019, 266, 248]

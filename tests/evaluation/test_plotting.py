@@ -1,0 +1,207 @@
+"""Figures: crisp images, no global state, words that say what is shown."""
+
+import io
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_style import samples
+from gan_style.evaluation import plotting
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), "uint8")
+
+
+def blocks(image, zoom):
+    return image.repeat(zoom, 0).repeat(zoom, 1)
+
+
+def contains(image, part):
+    height, width = part.shape[:2]
+    corners = np.argwhere((image == part[0, 0]).all(-1))
+    return any(
+        np.array_equal(image[y : y + height, x : x + width], part) for y, x in corners
+    )
+
+
+@pytest.mark.parametrize("zoom", [1, 2, 5])
+def test_shows_every_pixel_as_a_block(images, zoom):
+    shown = plotting.rendered(
+        plotting.image_grid(
+            [images[:2], images[2:]],
+            titles=["left", "right"],
+            row_titles=["above", "below"],
+            title="all",
+            zoom=zoom,
+        )
+    )
+    for image in images:
+        assert contains(shown, blocks(image, zoom))
+
+
+def test_is_exact_at_sizes_that_are_no_whole_hundredths_of_an_inch():
+    # 1.16 inches of 100 pixels are 115.99999999999999, and 1.1 are 110.00000000000001.
+    images = np.random.default_rng(0).integers(0, 256, (2, 8, 170, 3), "uint8")
+    for width in range(90, 170, 2):
+        shown = plotting.rendered(plotting.image_row(images[:, :, :width], zoom=1))
+        assert shown.shape == (20, 2 * width + 18, 3)
+        for place, image in zip((6, width + 12), images, strict=True):
+            part = shown[6:14, place : place + width]
+            np.testing.assert_array_equal(part, image[:, :width])
+
+
+def test_a_notebook_shows_the_same_pixels_as_the_file(images):
+    # With pyplot loaded, IPython draws figures its own way, and cuts their margins.
+    from IPython.core.pylabtools import print_figure
+
+    figure = plotting.image_row(images, zoom=3)
+    png = print_figure(figure, fmt="png", base64=False)
+    theirs = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+    for image in images:
+        assert contains(theirs, blocks(image, 3))
+
+
+def test_a_notebook_keeps_images_small_and_true():
+    photographs = [samples.fruit("apple", seed) for seed in range(3)]
+    figure = plotting.image_row(photographs, zoom=1)
+    jpeg = figure._repr_jpeg_()
+    shown = np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB")).astype(int)
+    exact = plotting.rendered(figure)
+    assert np.abs(shown - exact).mean() < 3
+    png = io.BytesIO()
+    Image.fromarray(exact).save(png, "png")
+    assert figure._repr_png_() is None and 3 * len(jpeg) < len(png.getvalue())
+
+
+def test_takes_floats_as_the_networks_give_them(images):
+    floats = images / np.float32(127.5) - np.float32(1)
+    shown = plotting.rendered(plotting.image_row(floats, zoom=1))
+    assert contains(shown, images[0])
+
+
+def test_fits_into_a_notebook_by_default(images):
+    for count in (1, 4, 20):
+        row = plotting.image_row(np.resize(images, (count, 16, 16, 3)))
+        width = row.get_size_inches()[0] * row.dpi
+        assert 600 < width <= plotting.WIDTH
+
+
+def test_shows_small_maps_as_large_as_the_images(images):
+    answers = np.zeros((4, 4, 1))
+    answers[1, 2] = 1
+    figure = plotting.image_row([images[0], answers], zoom=2, map_range=(0, 1))
+    image = plotting.rendered(figure)
+    bright = (image == image[-10, -10]).all(-1)  # the map's darkest colour
+    assert bright.sum() == 32 * 32 * 15 / 16
+
+
+def test_titles_appear(images):
+    def ink(**titles):
+        return (plotting.rendered(plotting.image_row(images, **titles)) < 99).sum()
+
+    assert ink(titles=list("wwww")) > ink()
+    assert ink(title="www") > ink()
+
+
+def test_works_without_a_screen_and_leaves_pyplot_alone():
+    code = (
+        "import sys, numpy as np\n"
+        "from gan_style.evaluation import plotting\n"
+        "figure = plotting.image_row(np.zeros((2, 16, 16, 3), 'uint8'))\n"
+        "plotting.rendered(plotting.loss_curves({'validity_ab': [1.0]}))\n"
+        "assert figure._repr_jpeg_().startswith(b'\\xff\\xd8')\n"
+        "import matplotlib.pyplot as plt\n"
+        "assert plt.get_fignums() == []\n"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        env={"PATH": "", "MPLBACKEND": "TkAgg", "PYTHONPATH": ":".join(sys.path)},
+    )
+
+
+def history(*without):
+    names = [
+        f"{kind}_{side}"
+        for kind, sides in (
+            ("validity", ("ab", "ba")),
+            ("reconstruction", "ab"),
+            ("identity", "ab"),
+            ("discriminator", "ab"),
+        )
+        for side in sides
+        if kind not in without
+    ]
+    return {name: [3.0 + place, 1.0 + place] for place, name in enumerate(names)}
+
+
+def test_every_loss_is_drawn_under_its_own_label():
+    losses = history()
+    figure = plotting.loss_curves(losses, ("apples", "oranges"))
+    lines = [line for axes in figure.axes for line in axes.get_lines()]
+    assert len(figure.axes) == 4
+    assert len({line.get_label() for line in lines}) == len(lines) == 8
+    drawn = sorted(tuple(line.get_ydata()) for line in lines)
+    assert drawn == sorted(map(tuple, losses.values()))
+    for axes in figure.axes:
+        assert axes.get_xlabel() == "epoch"
+        assert "difference" in axes.get_ylabel()
+        assert axes.get_legend() is not None
+
+
+def test_the_curve_of_a_direction_has_its_name():
+    figure = plotting.loss_curves(history(), ("apples", "oranges"))
+    validity, _, identity, judges = figure.axes
+    values = {line.get_label(): line.get_ydata()[0] for line in validity.get_lines()}
+    assert values == {"apples to oranges": 3.0, "oranges to apples": 4.0}
+    # identity_b is what the generator from A to B makes of b.
+    values = {line.get_label(): line.get_ydata()[0] for line in identity.get_lines()}
+    assert values["apples to oranges, given oranges"] == history()["identity_b"][0]
+    values = {line.get_label(): line.get_ydata()[0] for line in judges.get_lines()}
+    assert values["judge of oranges"] == history()["discriminator_b"][0]
+
+
+def test_losses_that_were_not_used_get_no_panel():
+    titles = [
+        axes.get_title() for axes in plotting.loss_curves(history("identity")).axes
+    ]
+    assert len(titles) == 3
+    assert not any("Identity" in title for title in titles)
+
+
+def test_bars_carry_their_numbers():
+    figure = plotting.bars({"do nothing": 21.04, "translated": 7.0}, "error", "Errors")
+    words = [text.get_text() for text in figure.axes[0].texts]
+    assert words == ["21.0", "7.0"]
+    assert figure.axes[0].get_xlabel() == "error"
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "message"),
+    [
+        ([], {}, "no images"),
+        ([[]], {}, "no images"),
+        ([np.zeros((2, 8, 8, 3), "uint8")], {"titles": ["one"]}, "1 titles for 2"),
+        ([np.zeros((2, 8, 8, 3), "uint8")], {"row_titles": []}, "0 row_titles for 1"),
+        ([np.zeros((1, 8, 8, 3), "uint8")], {"zoom": 0.5}, "zoom is 0.5"),
+        ([np.zeros((1, 8, 8, 4), "uint8")], {}, r"\(8, 8, 4\)"),
+        ([np.zeros((1, 8, 8, 3), "int64")], {}, "int64"),
+        ([np.full((1, 8, 8, 3), 255.0)], {}, "255"),
+        ([np.full((1, 8, 8, 3), np.nan)], {}, "nan"),
+    ],
+)
+def test_says_what_it_cannot_show(rows, options, message):
+    with pytest.raises(ValueError, match=message):
+        plotting.image_grid(rows, **options)
+
+
+def test_says_when_there_are_no_losses():
+    with pytest.raises(ValueError, match="'loss'"):
+        plotting.loss_curves({"loss": [1.0]})
+    with pytest.raises(ValueError, match="empty"):
+        plotting.bars({}, "error")

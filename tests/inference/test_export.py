@@ -1,0 +1,122 @@
+"""Exports against the models that they came from."""
+
+import gc
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gan_style.inference import export
+from gan_style.models import resnet_generator, unet_generator
+
+BUILDERS = {
+    "unet": lambda: unet_generator((32, 32, 3), 2),
+    "resnet": lambda: resnet_generator((32, 32, 3), 2, 1),
+    "pytorch layout": lambda: resnet_generator((None, None, 3), 2, 1, layout="pytorch"),
+}
+
+
+@pytest.fixture(params=BUILDERS)
+def generator(request):
+    keras.utils.set_random_seed(0)
+    model = BUILDERS[request.param]()
+    for weight in model.weights:  # so that images are not all grey
+        weight.assign(10 * weight)
+    return model
+
+
+def random_images(*shape):
+    return np.random.default_rng(1).uniform(-1, 1, shape).astype("float32")
+
+
+def test_keras_file_gives_the_image(generator, tmp_path):
+    path = tmp_path / "deep" / "g.keras"
+    assert export.export_keras(generator, path) <= 1e-6
+    x = random_images(2, 32, 32, 3)
+    loaded = keras.models.load_model(path)
+    np.testing.assert_allclose(loaded(x), generator(x), atol=1e-6)
+
+
+def test_the_files_model_lives_until_it_is_compared(tmp_path, monkeypatch):
+    compare = export._difference
+
+    def after_a_collection(network, run):
+        gc.collect()
+        return compare(network, run)
+
+    monkeypatch.setattr(export, "_difference", after_a_collection)
+    model = unet_generator((16, 16, 3), 2)
+    assert export.export_keras(model, tmp_path / "it.keras") < 1e-3
+
+
+def test_savedmodel_gives_the_image_at_any_size(generator, tmp_path):
+    assert export.export_savedmodel(generator, tmp_path / "g") < 1e-4
+    loaded = tf.saved_model.load(str(tmp_path / "g"))
+    for size in ((32, 32), (48, 80)):
+        x = random_images(2, *size, 3)
+        want = generator.call(x, training=False)
+        assert np.std(want) > 0.1
+        np.testing.assert_allclose(loaded.serve(x), want, atol=1e-4)
+    # Again, over itself.
+    export.export_savedmodel(generator, tmp_path / "g")
+    assert [p.name for p in tmp_path.iterdir()] == ["g"]
+
+
+def test_onnx_gives_the_image_at_any_size(generator, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("tf2onnx")
+    assert export.export_onnx(generator, tmp_path / "g.onnx") < 1e-4
+    session = onnxruntime.InferenceSession(tmp_path / "g.onnx")
+    assert [node.name for node in session.get_inputs()] == ["images"]
+    for size in ((32, 32), (48, 80)):
+        x = random_images(2, *size, 3)
+        want = generator.call(x, training=False)
+        got = session.run(None, {"images": x})[0]
+        np.testing.assert_allclose(got, want, atol=1e-4)
+    assert [p.name for p in tmp_path.iterdir()] == ["g.onnx"]
+
+
+def test_mixed_precision_is_exported(policy, tmp_path):
+    policy("mixed_bfloat16")
+    model = unet_generator((32, 32, 3), 2)
+    policy("float32")
+    assert export.export_savedmodel(model, tmp_path / "g") < 0.1
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("tf2onnx")
+    assert export.export_onnx(model, tmp_path / "g.onnx") < 1e-4
+    precise = unet_generator((32, 32, 3), 2)
+    precise.set_weights(model.get_weights())
+    x = random_images(1, 32, 32, 3)
+    got = onnxruntime.InferenceSession(tmp_path / "g.onnx").run(None, {"images": x})
+    np.testing.assert_allclose(got[0], precise(x), atol=1e-4)
+
+
+def test_an_export_that_differs_is_not_kept(tmp_path, monkeypatch):
+    model = resnet_generator((16, 16, 3), 2, 1)
+    save = model.save
+
+    def save_another(path):
+        model.layers[-2].bias.assign_add([0.1, 0, 0])
+        save(path)
+        model.layers[-2].bias.assign_sub([0.1, 0, 0])
+
+    (tmp_path / "g.keras").write_text("what was there")
+    monkeypatch.setattr(model, "save", save_another)
+    with pytest.raises(ValueError, match="differs from the model's by 0.09"):
+        export.export_keras(model, tmp_path / "g.keras")
+    assert [p.name for p in tmp_path.iterdir()] == ["g.keras"]
+    assert (tmp_path / "g.keras").read_text() == "what was there"
+
+
+def test_other_goals_are_refused(tmp_path):
+    model = resnet_generator((16, 16, 3), 2, 1)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "diary.txt").write_text("dear diary")
+    with pytest.raises(ValueError, match="is no SavedModel, so it is left alone"):
+        export.export_savedmodel(model, tmp_path / "full")
+    with pytest.raises(ValueError, match="end in '.keras'"):
+        export.export_keras(model, tmp_path / "g.h5")
+    with pytest.raises(ValueError, match="end in '.onnx'"):
+        export.export_onnx(model, tmp_path / "g")
+    assert (tmp_path / "full" / "diary.txt").exists()

@@ -1,0 +1,263 @@
+"""Servers that do anything but send the file: bounded in time, size and trust."""
+
+import contextlib
+import hashlib
+import os
+import socket
+import threading
+import time
+
+import pytest
+
+from gan_style.datasets import downloads
+from gan_style.datasets.downloads import DownloadFailed, download
+from gan_style.models import vgg
+
+CONTENT = bytes(range(256)) * 40
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+OK = b"HTTP/1.1 200 OK\r\n"
+WHOLE = OK + b"Content-Length: %d\r\n\r\n" % len(CONTENT)
+
+
+@pytest.fixture
+def serve():
+    """Starts a server that answers every request with what a function sends."""
+    sockets = []
+
+    def start(send):
+        listener = socket.create_server(("127.0.0.1", 0))
+        sockets.append(listener)
+
+        def answer(connection):
+            with connection, contextlib.suppress(OSError):
+                request = b""
+                while b"\r\n\r\n" not in request:
+                    request += connection.recv(4096)
+                asked.append(request)
+                send(connection)
+
+        def loop():
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    sockets.append(connection)
+                    threading.Thread(target=answer, args=[connection]).start()
+
+        asked = []
+        threading.Thread(target=loop, daemon=True).start()
+        return f"http://127.0.0.1:{listener.getsockname()[1]}/x", asked
+
+    yield start
+    for one in sockets:
+        # Not only closed: a thread may be waiting in it.
+        with contextlib.suppress(OSError):
+            one.shutdown(socket.SHUT_RDWR)
+        one.close()
+
+
+def once(content):
+    return lambda connection: connection.sendall(content)
+
+
+def trickle(begin, forever):
+    """Sends a byte at a time, without end."""
+
+    def send(connection):
+        connection.sendall(begin)
+        while True:
+            connection.sendall(forever)
+            time.sleep(0.01)
+
+    return send
+
+
+def fetch(url, folder, **options):
+    begun = time.monotonic()
+    try:
+        download(url, folder / "x", len(CONTENT), DIGEST, **options)
+    finally:
+        assert time.monotonic() - begun < 30
+
+
+def redirect(where):
+    return OK.replace(b"200 OK", b"302 Found") + b"Location: " + where + b"\r\n\r\n"
+
+
+def test_a_redirection_to_a_file_of_this_machine_is_refused(serve, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_bytes(CONTENT)  # the right bytes, even
+    url, asked = serve(once(redirect(secret.as_uri().encode())))
+    with pytest.raises(DownloadFailed, match="not allowed"):
+        fetch(url, tmp_path)
+    assert os.listdir(tmp_path) == ["secret"] and len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        *(b"", b"ftp://127.0.0.1:1/x", b"data:,x", b"javascript:x", b"http://[::1/x"),
+        *(b"http://127.0.0.1:99999/x", b"http://127.0.0.1:no/x", b"http://a..b/x"),
+        *(b"http://127.0.0.1:1/x", b"http:", b"//", b"http://\xff\xfe/x"),
+    ],
+)
+def test_a_redirection_to_nowhere_is_refused(serve, tmp_path, monkeypatch, where):
+    monkeypatch.setattr(downloads.time, "sleep", lambda seconds: None)
+    url, _ = serve(once(redirect(where)))
+    with pytest.raises(DownloadFailed, match="could not be fetched"):
+        fetch(url, tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_endless_redirection_is_refused(serve, tmp_path):
+    url, asked = serve(once(redirect(b"/again")))
+    with pytest.raises(DownloadFailed, match="infinite loop"):
+        fetch(url, tmp_path)
+    assert len(asked) < 20 and os.listdir(tmp_path) == []
+
+
+def test_another_host_s_bytes_count_only_if_they_are_the_right_ones(serve, tmp_path):
+    right, _ = serve(once(WHOLE + CONTENT))
+    wrong, _ = serve(once(WHOLE + CONTENT[::-1]))
+    url, _ = serve(once(redirect(wrong.encode())))
+    with pytest.raises(DownloadFailed, match="What came was thrown away"):
+        fetch(url, tmp_path)
+    assert os.listdir(tmp_path) == []
+    url, _ = serve(once(redirect(right.encode())))
+    fetch(url, tmp_path)
+    assert (tmp_path / "x").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"\r\n\r\n",
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"HTTP/1.1 999999 ?\r\n\r\n",
+        OK,
+        OK + b"\r\n",
+        OK + b"A: b\r\n" * 200 + b"\r\n",
+        OK + b"A: " + b"b" * 70_000 + b"\r\n\r\n",
+        OK + b"Content-Length: 0\r\n\r\n",
+        OK + b"Content-Length: none\r\n\r\n",
+        OK + b"Content-Length: -1\r\n\r\n",
+        OK + b"Content-Length: 99999999999999999999\r\n\r\n",
+        OK + b"Content-Length: %d\r\n\r\n" % len(CONTENT),
+        OK + b"Transfer-Encoding: chunked\r\n\r\nno number\r\n",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n-5\r\nabc",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        OK.replace(b"200 OK", b"204 No Content") + b"\r\n",
+        OK.replace(b"200 OK", b"401 No") + b"WWW-Authenticate: Basic x\r\n\r\n",
+        OK.replace(b"200 OK", b"206 Part") + b"Content-Range: bytes 9-/\r\n\r\nabc",
+    ],
+    ids=lambda answer: answer[:60].decode(errors="replace").strip() or "nothing",
+)
+def test_what_is_no_file_is_refused(serve, tmp_path, monkeypatch, answer):
+    monkeypatch.setattr(downloads.time, "sleep", lambda seconds: None)
+    url, asked = serve(once(answer))
+    with pytest.raises(DownloadFailed, match=r"127\.0\.0\.1"):
+        fetch(url, tmp_path)
+    assert not (tmp_path / "x").exists() and len(asked) <= 6
+    # Whatever was kept is checked, and the next call comes to the right end.
+    url, _ = serve(once(OK + b"\r\n" + CONTENT))
+    fetch(url, tmp_path)
+    assert (tmp_path / "x").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    "head",
+    [OK + b"\r\n", OK + b"Transfer-Encoding: chunked\r\n\r\nfffffff\r\n", WHOLE],
+    ids=["until it hangs up", "one endless chunk", "as announced"],
+)
+def test_a_server_that_sends_without_end_fills_no_disk(serve, tmp_path, head):
+    url, _ = serve(trickle(head, bytes(100_000)))
+    with pytest.raises(DownloadFailed, match="more than|were expected"):
+        fetch(url, tmp_path)
+    kept = [path.stat().st_size for path in tmp_path.iterdir()]
+    assert sum(kept) <= len(CONTENT) and not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("head", "forever"),
+    [
+        (WHOLE, b"x"),
+        (OK + b"\r\n", b"x"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n1;", b"x"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"a: b\r\n"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+    ],
+    ids=["content", "content without end", "chunk", "trailers", "tiny chunks"],
+)
+def test_a_server_that_trickles_is_given_up(
+    serve, tmp_path, monkeypatch, head, forever
+):
+    monkeypatch.setattr(downloads, "_PATIENCE", 0.3)
+    url, _ = serve(trickle(head, forever))
+    with pytest.raises(DownloadFailed, match="too slow"):
+        fetch(url, tmp_path)
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 ", OK, OK + b"A: "])
+def test_a_server_that_trickles_before_the_content_is_given_up(serve, tmp_path, head):
+    url, _ = serve(trickle(head, b"x"))
+    with pytest.raises(DownloadFailed, match="no answer within 0.3 seconds"):
+        fetch(url, tmp_path, connect_seconds=0.3)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_server_that_falls_silent_is_given_up(serve, tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads.time, "sleep", lambda seconds: None)
+    hung = threading.Event()
+
+    def send(connection):
+        connection.sendall(WHOLE + CONTENT[:100])
+        hung.wait(20)
+
+    url, asked = serve(send)
+    with pytest.raises(DownloadFailed, match=r"timed out.* bytes are kept"):
+        fetch(url, tmp_path, read_seconds=0.2)
+    hung.set()
+    assert os.listdir(tmp_path) == ["x.part"] and len(asked) <= 6
+
+
+class TestWeights:
+    """The same for the weights of VGG, which are checked by their MD5."""
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            b"",
+            b"SSH-2.0-OpenSSH_9.6\r\n",
+            OK + b"Transfer-Encoding: chunked\r\n\r\nno number\r\n",
+            redirect(b"http://[::1/x"),
+            redirect(b"file:///etc/passwd"),
+            WHOLE + CONTENT,
+        ],
+    )
+    def test_what_is_no_weights_is_refused(self, serve, tmp_path, answer):
+        url, _ = serve(once(answer))
+        with pytest.raises(OSError):
+            vgg.download(url, tmp_path / "x", "0" * 32)
+        assert os.listdir(tmp_path) == []
+
+    def test_more_bytes_than_any_have_are_refused(self, serve, tmp_path, monkeypatch):
+        monkeypatch.setattr(vgg, "_MOST_BYTES", 300_000)
+        url, _ = serve(trickle(OK + b"\r\n", bytes(100_000)))
+        with pytest.raises(DownloadFailed, match="more than the 300000 bytes"):
+            vgg.download(url, tmp_path / "x", "0" * 32)
+        assert os.listdir(tmp_path) == []
+
+    def test_a_trickle_is_given_up(self, serve, tmp_path, monkeypatch):
+        monkeypatch.setattr(downloads, "_PATIENCE", 0.3)
+        url, _ = serve(trickle(WHOLE, b"x"))
+        with pytest.raises(DownloadFailed, match="too slow"):
+            vgg.download(url, tmp_path / "x", "0" * 32)
+        assert os.listdir(tmp_path) == []
+
+    def test_auto_goes_on_without(self, serve, tmp_path, monkeypatch, capsys):
+        monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+        url, _ = serve(once(b"SSH-2.0-OpenSSH_9.6\r\n"))
+        monkeypatch.setattr(vgg, "_SITE", url)
+        assert vgg.vgg_features("relu1_1").name == "vgg16_hed"
+        assert "took VGG16/hed" in capsys.readouterr().err

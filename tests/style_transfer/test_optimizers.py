@@ -1,0 +1,165 @@
+"""The optimizers against the textbook, on functions whose answers are known."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gan_style.style_transfer.optimizers import LBFGS, Adam
+
+SHAPE = (1, 3, 4, 3)
+
+
+def quadratic(seed=0, least=50.0, most=200.0):
+    """A bowl with its bottom inside [0, 255], and slopes from 1 to 100."""
+    rng = np.random.default_rng(seed)
+    bottom = rng.uniform(least, most, SHAPE)
+    slopes = np.geomspace(1, 100, bottom.size).reshape(SHAPE)
+    seen = []
+
+    def evaluate(image):
+        seen.append(image)
+        away = image - bottom
+        value = 0.5 * tf.reduce_sum(slopes * away**2)
+        return tf.stack([value, 0.0, 0.0, value]), slopes * away
+
+    return evaluate, bottom, slopes, seen
+
+
+@pytest.mark.parametrize(("kind", "steps"), [(LBFGS, 60), (Adam, 600)])
+def test_the_bottom_is_found(kind, steps):
+    evaluate, bottom, _, _ = quadratic()
+    optimizer = kind(tf.fill(SHAPE, tf.constant(128.0, "float64")), evaluate)
+    for _ in range(steps):
+        optimizer.step()
+    most = 0.01 if kind is LBFGS else 3.0
+    np.testing.assert_allclose(optimizer.result(), bottom, atol=most)
+
+
+def textbook(gradient, pairs):
+    """Algorithm 7.4 of Nocedal and Wright, as the book prints it."""
+    q, alphas = gradient.copy(), []
+    for move, change in reversed(pairs):
+        alpha = (move @ q) / (change @ move)
+        q -= alpha * change
+        alphas.append(alpha)
+    move, change = pairs[-1]
+    q *= (move @ change) / (change @ change)
+    for (move, change), alpha in zip(pairs, reversed(alphas), strict=True):
+        q += (alpha - (change @ q) / (change @ move)) * move
+    return -q
+
+
+def test_lbfgs_goes_where_the_textbook_goes():
+    evaluate, _, slopes, _ = quadratic()
+    start = tf.constant(np.random.default_rng(1).uniform(0, 255, SHAPE))
+    optimizer = LBFGS(start, evaluate, memory=3)
+    images = [start.numpy()]
+    for _ in range(6):  # so that old pairs are forgotten
+        optimizer.step()
+        images.append(optimizer.image.numpy())
+    moves = [(b - a).ravel() for a, b in zip(images, images[1:], strict=False)]
+    pairs = [(move, slopes.ravel() * move) for move in moves[-3:]]
+    gradient = optimizer.gradient.numpy().ravel()
+    direction, slope = optimizer._direction()
+    expected = textbook(gradient, pairs)
+    np.testing.assert_allclose(direction.numpy().ravel(), expected, rtol=1e-7)
+    assert slope == pytest.approx(expected @ gradient, rel=1e-9)
+
+
+def test_the_first_step_of_lbfgs_moves_by_what_was_asked():
+    evaluate, *_ = quadratic()
+    optimizer = LBFGS(
+        tf.fill(SHAPE, tf.constant(128.0, "float64")), evaluate, first_move=0.5
+    )
+    optimizer.step()
+    moved = optimizer.image.numpy() - 128
+    assert np.sqrt(np.mean(moved**2)) == pytest.approx(0.5)
+
+
+def test_lbfgs_never_goes_up_and_counts_its_evaluations():
+    evaluate, *_, seen = quadratic()
+    optimizer = LBFGS(
+        tf.fill(SHAPE, tf.constant(128.0, "float64")), evaluate, first_move=1e4
+    )
+    values = [float(optimizer.step()[-1]) for _ in range(10)]
+    assert values == sorted(values, reverse=True)
+    assert optimizer.evaluations == len(seen) > 11  # the first step had to shorten
+
+
+def test_lbfgs_stays_where_there_is_no_slope():
+    def flat(image):
+        return tf.zeros(4, tf.float64), tf.zeros_like(image)
+
+    optimizer = LBFGS(tf.fill(SHAPE, tf.constant(128.0, "float64")), flat)
+    optimizer.step()
+    optimizer.step()
+    np.testing.assert_array_equal(optimizer.image, np.full(SHAPE, 128.0))
+
+
+def test_what_lbfgs_has_not_seen_yet_takes_no_memory():
+    evaluate, *_ = quadratic()
+    optimizer = LBFGS(tf.fill(SHAPE, tf.constant(128.0, "float64")), evaluate)
+    optimizer.step()
+    assert len({id(move) for move in optimizer.moves}) == 2  # one, and the empty one
+    for _ in range(12):
+        optimizer.step()
+    assert len({id(move) for move in optimizer.moves}) == optimizer.memory == 10
+
+
+def test_lbfgs_forgets_what_leads_uphill():
+    evaluate, *_ = quadratic()
+    optimizer = LBFGS(tf.fill(SHAPE, tf.constant(128.0, "float64")), evaluate)
+    optimizer.step()
+    optimizer.step()
+    # Spoilt: uphill along every move.
+    optimizer.changes = [tf.zeros_like(change) for change in optimizer.changes]
+    optimizer.curvatures.assign(-1e-9 * tf.ones_like(optimizer.curvatures))
+    assert optimizer._direction()[1] > 0
+    before = float(optimizer.terms[-1])
+    assert float(optimizer.step()[-1]) < before
+    assert np.count_nonzero(optimizer.curvatures) == 1
+
+
+def test_adam_is_adam():
+    evaluate, _, slopes, _ = quadratic()
+    start = np.full(SHAPE, 128.0)
+    optimizer = Adam(tf.constant(start), evaluate, learning_rate=0.5)
+    image, m, v, images = start.copy(), 0.0, 0.0, []
+    for step in range(1, 4):
+        optimizer.step()
+        gradient = evaluate(tf.constant(image))[1].numpy()
+        m, v = 0.9 * m + 0.1 * gradient, 0.99 * v + 0.01 * gradient**2
+        image = image - 0.5 * (m / (1 - 0.9**step)) / np.sqrt(v / (1 - 0.99**step))
+        images.append(image)
+    np.testing.assert_allclose(optimizer.image, image)
+    weights = 0.99 ** np.arange(3)[::-1]
+    average = np.average(images, axis=0, weights=weights)
+    np.testing.assert_allclose(optimizer.result(), average)
+
+
+@pytest.mark.parametrize("kind", [LBFGS, Adam])
+def test_a_saved_state_goes_on_to_the_same_pixels(kind):
+    evaluate, *_ = quadratic()
+    start = tf.fill(SHAPE, tf.constant(128.0, "float64"))
+    whole, first = kind(start, evaluate), kind(start, evaluate)
+    for _ in range(8):
+        whole.step()
+    for _ in range(5):
+        first.step()
+    second = kind(tf.zeros(SHAPE, tf.float64), evaluate)
+    second.load_state(first.state())
+    for _ in range(3):
+        second.step()
+    np.testing.assert_array_equal(second.result(), whole.result())
+
+
+def test_adam_carries_its_moments_to_another_size():
+    evaluate, *_ = quadratic()
+    small = Adam(tf.fill(SHAPE, tf.constant(128.0, "float64")), evaluate)
+    small.step()
+    large = Adam(tf.fill((1, 6, 8, 3), tf.constant(128.0, "float64")), evaluate)
+    large.warm_start(small)
+    assert int(large.age) == 1 and int(large.steps) == 0
+    assert float(tf.reduce_mean(large.momentum)) == pytest.approx(
+        float(tf.reduce_mean(small.momentum)), rel=0.1
+    )

@@ -1,0 +1,256 @@
+"""StyleTransfer from end to end, on small images and random features."""
+
+import keras
+import numpy as np
+import pytest
+
+from gan_style.style_transfer.colours import luminance
+from gan_style.style_transfer.transfer import StyleTransfer
+
+RNG = np.random.default_rng(0)
+CONTENT = RNG.integers(0, 256, (24, 32, 3), dtype="uint8")
+PAINTING = RNG.integers(0, 256, (20, 20, 3), dtype="uint8")
+OTHER = np.tile(np.linspace(0, 255, 28, dtype="uint8")[:, None], (22, 1, 3))
+
+
+def transfer(content=CONTENT, styles=PAINTING, **options):
+    keras.utils.set_random_seed(0)
+    options = {
+        "content_layers": ["relu1_2"],
+        "style_layers": ["relu1_1"],
+        "features": {"weights": None, "backbone": "vgg16"},
+        **options,
+    }
+    return StyleTransfer(content, styles, **options)
+
+
+def run(made, steps=3, **options):
+    return made.run(steps, progress=False, **options)
+
+
+@pytest.fixture(scope="module")
+def painted():
+    return run(transfer(), scales=[16, 32])
+
+
+def test_the_result_has_the_contents_size_and_a_history_of_all_losses(painted):
+    assert painted.image.shape == (24, 32, 3) and painted.image.dtype == np.uint8
+    history = painted.history
+    assert {len(values) for values in history.values()} == {6}
+    assert list(zip(history["height"], history["width"], strict=True))[2:4] == [
+        (12, 16),
+        (24, 32),
+    ]
+    assert history["seconds"] == sorted(history["seconds"])
+    assert history["evaluations"] == sorted(history["evaluations"])
+
+
+def test_the_same_seed_paints_the_same_pixels_and_another_others(painted):
+    again = run(transfer(), scales=[16, 32])
+    np.testing.assert_array_equal(again.image, painted.image)
+    other = run(transfer(seed=1), scales=[16, 32])
+    assert (other.image != painted.image).any()
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_the_loss_falls(optimizer):
+    history = run(transfer(), 20, optimizer=optimizer, scales=[32]).history
+    assert history["total"][-1] < 0.7 * history["total"][0]
+
+
+def test_the_total_is_the_weighted_sum():
+    made = transfer(content_weight=2.0, style_weight=3.0, total_variation_weight=0.5)
+    history = run(made, scales=[32]).history
+    expected = (
+        2 * np.array(history["content"])
+        + 3 * np.array(history["style"])
+        + 0.5 * np.array(history["total_variation"])
+    )
+    np.testing.assert_allclose(history["total"], expected, rtol=1e-5)
+
+
+def test_strength_0_is_the_photograph():
+    result = run(transfer(strength=0), 2, scales=[32])
+    np.testing.assert_array_equal(result.image, CONTENT)
+
+
+def test_more_strength_comes_nearer_to_the_style_and_leaves_the_content():
+    weak, strong = (
+        run(transfer(strength=strength), 20, scales=[32]).history
+        for strength in (0.1, 0.9)
+    )
+    assert strong["style"][-1] < weak["style"][-1]
+    assert strong["content"][-1] > weak["content"][-1]
+
+
+def test_strength_1_forgets_the_content():
+    made = transfer(strength=1)
+    assert made.objective().weights.content_weight == 0
+
+
+def test_a_bar_is_drawn_only_where_wanted(capfd):
+    transfer().run(1, scales=[32], progress=False)
+    assert "painting" not in capfd.readouterr().err
+    transfer().run(1, scales=[32])
+    assert "painting" in capfd.readouterr().err
+
+
+class Watch(keras.callbacks.Callback):
+    """Writes down what it is told, and stops after some steps."""
+
+    def __init__(self, stop_after=99):
+        super().__init__()
+        self.told, self.stop_after = [], stop_after
+
+    def on_train_begin(self, logs=None):
+        self.told.append("begin")
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.told.append(f"scale {epoch}")
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.told.append(self.model.image().shape[:2])
+        assert logs["total"] == self.model.history["total"][-1]
+        if len(self.model.history["total"]) == self.stop_after:
+            self.model.stop_training = True
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.told.append(f"end {sorted(logs)[0]}")
+
+    def on_train_end(self, logs=None):
+        self.told.append("over")
+
+
+def test_callbacks_are_told_everything_and_see_the_image():
+    watch = Watch()
+    run(transfer(), 1, scales=[16, 32], callbacks=[watch])
+    assert watch.told == [
+        *("begin", "scale 0", (12, 16), "end content"),
+        *("scale 1", (24, 32), "end content", "over"),
+    ]
+
+
+def test_a_callback_stops_the_run_and_the_image_is_there():
+    watch = Watch(stop_after=2)
+    result = run(transfer(), 5, scales=[16, 32], callbacks=[watch])
+    assert len(result.history["total"]) == 2 and watch.told[-1] == "over"
+    assert result.image.shape == (12, 16, 3)
+
+
+def test_there_is_no_image_before_the_run():
+    with pytest.raises(ValueError, match=r"image.*run\(\)"):
+        transfer().image()
+
+
+def test_blend_mixes_the_gram_matrices():
+    def gram(*styles, **options):
+        made = transfer(styles=list(styles), **options)
+        return made.objective().targets.grams["relu1_1"].numpy()
+
+    both = gram(PAINTING, OTHER, blend=[3, 1])
+    np.testing.assert_allclose(
+        both, 0.75 * gram(PAINTING) + 0.25 * gram(OTHER), rtol=1e-5
+    )
+
+
+def test_a_mask_keeps_each_style_to_its_region():
+    left = np.zeros((6, 8))
+    left[:, :4] = 1
+    red, blue = (np.full((16, 16, 3), colour) for colour in ([200, 0, 0], [0, 0, 200]))
+    result = run(
+        transfer(styles=[red, blue], masks=[left, 1 - left], strength=1.0),
+        30,
+        scales=[32],
+    )
+    halves = result.image[:, :12].mean((0, 1)), result.image[:, 20:].mean((0, 1))
+    assert halves[0][0] > halves[0][2] + 30 and halves[1][2] > halves[1][0] + 30
+
+
+def test_luminance_keeps_the_photographs_colours():
+    flat = np.full((24, 32, 3), [180, 120, 60], "uint8")
+    result = run(transfer(flat, colours="luminance"), scales=[32])
+    red, green, blue = np.moveaxis(result.image.astype(int), -1, 0)
+    inside = (result.image.min(-1) > 0) & (result.image.max(-1) < 255)
+    assert inside.mean() > 0.5
+    assert np.abs(red - green - 60)[inside].max() <= 2
+    assert np.abs(green - blue - 60)[inside].max() <= 2
+    assert luminance(result.image)[..., 0].std() > 1
+
+
+def test_match_recolours_the_styles():
+    made = transfer(colours="match")
+    got = made.styles[0].reshape(-1, 3).mean(0)
+    np.testing.assert_allclose(got, CONTENT.reshape(-1, 3).mean(0), atol=6)
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_a_run_in_tiles_paints_what_the_whole_paints(optimizer):
+    options = {"optimizer": optimizer, "scales": [32]}
+    whole = run(transfer(), 2, **options).image.astype(int)
+    tiled = run(transfer(tile_size=16), 2, **options).image.astype(int)
+    assert np.abs(tiled - whole).max() <= 1
+
+
+def test_images_to_start_with():
+    made = transfer()
+    np.testing.assert_array_equal(made.start(OTHER, 32).shape, (1, 24, 32, 3))
+    noise = made.start("noise", 32).numpy()
+    assert noise.min() >= 0 and noise.max() <= 255 and noise.std() > 60
+    near = made.start("content", 32).numpy()[0] - CONTENT
+    assert 5 < near.std() < 25
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"content": CONTENT[..., :1]}, r"content.*\(24, 32, 1\).*RGB"),
+        ({"content": CONTENT / 255.0}, r"content.*multiply by 255"),
+        ({"content": CONTENT * 2.0}, r"content.*\[0, 255\]"),
+        ({"content": CONTENT * np.nan}, r"content.*\[0, 255\]"),
+        ({"styles": []}, "styles.*at least one"),
+        ({"styles": [PAINTING, "x.jpg"]}, r"styles\[1\]"),
+        ({"masks": [None, None]}, "1 styles and 2 masks"),
+        ({"masks": [np.full((2, 2), 3.0)]}, r"masks\[0\].*\[0, 1\]"),
+        ({"masks": [None], "blend": [1]}, "masks or blend"),
+        ({"blend": [1, 2]}, "blend"),
+        ({"blend": [-1]}, "blend"),
+        ({"strength": 1.5}, "strength.*1.5.*from 0 to 1"),
+        ({"strength": float("nan")}, "strength"),
+        ({"content_weight": 1.0}, "all three or none"),
+        ({"colours": "grey"}, "colours.*'grey'.*luminance"),
+        ({"size": 0}, "size.*0"),
+        ({"size": 31.5}, "size.*31.5"),
+        ({"tile_size": 0}, "tile_size.*0"),
+        ({"seed": -1}, "seed.*-1"),
+        ({"style_layers": []}, "style_layers.*none"),
+        ({"style_layers": ["relu9_1"]}, "relu9_1"),
+        ({"style_scale": 0}, "style_scale"),
+    ],
+)
+def test_what_cannot_be_used_names_itself(options, message):
+    with pytest.raises(ValueError, match=message):
+        transfer(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"optimizer": "sgd"}, "optimizer.*'sgd'.*lbfgs"),
+        ({"scales": [16, 24]}, "scales.*32"),
+        ({"scales": [16, 32], "steps": [1]}, "scales, steps"),
+        ({"steps": 0}, "steps: got 0.*at least 1"),
+        ({"initial": "black"}, "initial.*'black'.*'noise'"),
+        ({"initial": CONTENT[..., 0]}, "initial.*RGB"),
+        ({"learning_rate": 1.0}, "learning_rate"),
+        ({"save_every": 0}, "save_every"),
+    ],
+)
+def test_runs_refuse_what_they_cannot_do(options, message):
+    with pytest.raises(ValueError, match=message):
+        transfer().run(**{"steps": 1, "progress": False, **options})
+
+
+def test_a_size_that_the_layers_cannot_see_is_refused():
+    tiny = transfer(CONTENT[:2, :2], content_layers=["relu3_1"])
+    with pytest.raises(ValueError, match="size.*relu3_1"):
+        run(tiny, 1, scales=[2])

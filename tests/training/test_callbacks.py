@@ -1,0 +1,297 @@
+"""What fit shows and keeps: the same images every time, files always whole."""
+
+import os
+
+import imageio.v3 as imageio
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gan_style.evaluation import plotting
+from gan_style.training import callbacks
+from gan_style.training.callbacks import LossCurves, TranslationGrid
+from gan_style.training.film import Film
+
+
+class Fake(keras.Model):
+    """Trains nothing, but shows its step: every translation adds it to all levels."""
+
+    def __init__(self):
+        super().__init__()
+        self.steps_done = self.add_weight(shape=(), dtype="int64", name="steps_done")
+        self.steps_done.assign(0)
+        self.asked = []
+        self.built = True
+
+    def train_step(self, data):
+        self.steps_done.assign_add(1)
+        return {"validity_ab": tf.cast(self.steps_done, "float32")}
+
+    def translate(self, images, direction):
+        self.asked.append((direction, images.copy()))
+        sign = 1 if direction == "ab" else 2
+        return images + np.uint8(sign * int(self.steps_done))
+
+
+@pytest.fixture
+def model():
+    fake = Fake()
+    fake.compile(run_eagerly=True)
+    return fake
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).integers(0, 99, (2, 2, 16, 16, 3), "uint8")
+
+
+@pytest.fixture
+def displayed(monkeypatch):
+    """What a notebook would show: a list of the figures of each place."""
+    places = []
+
+    class Handle:
+        def update(self, figure):
+            places[-1].append(figure)
+
+    def display(figure, display_id):
+        places.append([figure])
+        return Handle()
+
+    monkeypatch.setattr("IPython.display.display", display)
+    return places
+
+
+def train(model, *given, epochs=2, steps=3, **options):
+    data = tf.data.Dataset.from_tensors((0.0, 0.0)).repeat(steps)
+    return model.fit(data, epochs=epochs, callbacks=list(given), verbose=0, **options)
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_asks_for_both_directions_there_back_and_identity(model, images):
+    grid = TranslationGrid(*images)
+    grid.set_model(model)
+    # An image's row: original, translated, back from there, and the identity.
+    model.steps_done.assign(1)
+    shown = [axes.get_images()[0].get_array() for axes in grid.grid().axes]
+    a, b = images
+    for row, (image, there, back) in enumerate(
+        [(a[0], 1, 2), (a[1], 1, 2), (b[0], 2, 1), (b[1], 2, 1)]
+    ):
+        for column, more in enumerate((0, there, there + back, back)):
+            assert np.array_equal(shown[4 * row + column], image + np.uint8(more))
+
+
+def test_draws_every_so_many_epochs_and_at_both_ends(model, images, tmp_path):
+    train(model, TranslationGrid(*images, every=2, folder=tmp_path), epochs=5)
+    grids = [name for name in names(tmp_path) if name.startswith("epoch")]
+    assert grids == [f"epoch_{n:04}.png" for n in (0, 2, 4, 5)]
+
+
+def test_draws_every_so_many_steps(model, images, tmp_path):
+    train(model, TranslationGrid(*images, every_steps=4, folder=tmp_path))
+    grids = [name for name in names(tmp_path) if name.startswith("step")]
+    assert grids == [f"step_{n:08}.png" for n in (0, 4, 6)]
+
+
+def test_draws_by_steps_where_several_run_in_one_call(images, tmp_path):
+    model = Fake()
+    model.compile(steps_per_execution=3)
+    train(model, TranslationGrid(*images, every_steps=2, folder=tmp_path), steps=6)
+    assert len([name for name in names(tmp_path) if name.startswith("step")]) == 5
+
+
+def test_always_shows_the_same_images(model, images):
+    given = images.copy()
+    grid = TranslationGrid(*images)
+    images[:] = 0  # what the caller does afterwards makes no difference
+    train(model, grid)
+    originals = [seen for _, seen in model.asked if len(seen)][::6]
+    assert len(originals) > 1
+    for original in originals:
+        assert np.array_equal(original, given[0])
+
+
+def test_the_file_holds_the_grid_to_the_pixel(model, images, tmp_path):
+    train(model, TranslationGrid(*images, folder=tmp_path), epochs=1)
+    image = imageio.imread(tmp_path / "epoch_0001.png")
+    translated = images[0][0] + np.uint8(3)
+    corners = np.argwhere((image == translated[0, 0]).all(-1))
+    assert any(
+        np.array_equal(image[y : y + 16, x : x + 16], translated) for y, x in corners
+    )
+
+
+def test_no_unfinished_file_is_left(model, images, tmp_path):
+    train(model, TranslationGrid(*images, folder=tmp_path), LossCurves(tmp_path))
+    assert not list(tmp_path.rglob("*.part"))
+    assert {"film.gif", "losses.csv", "losses.png"} < set(names(tmp_path))
+
+
+def test_one_place_in_the_notebook_holds_the_newest(model, images, displayed):
+    train(model, TranslationGrid(*images, show=True), epochs=3)
+    assert [len(figures) for figures in displayed] == [4]
+    train(model, TranslationGrid(*images, show=True), epochs=1)
+    assert [len(figures) for figures in displayed] == [4, 2]
+
+
+def test_shows_nothing_outside_a_notebook(model, images, displayed):
+    train(model, TranslationGrid(*images), LossCurves())
+    assert displayed == []
+
+
+def test_shows_in_a_notebook_by_default(model, images, displayed, monkeypatch):
+    monkeypatch.setattr(callbacks, "_in_notebook", lambda: True)
+    train(model, LossCurves(), epochs=2)
+    assert [len(figures) for figures in displayed] == [2]
+
+
+def test_the_film_has_a_frame_for_every_grid(model, images, tmp_path):
+    train(model, TranslationGrid(*images, folder=tmp_path), epochs=4)
+    frames = imageio.imread(tmp_path / "film.gif")
+    assert len(frames) == 5
+    assert len({frame.tobytes() for frame in frames}) == 5
+
+
+def test_an_interrupted_training_leaves_a_whole_film(model, images, tmp_path):
+    class Interrupt(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(model, TranslationGrid(*images, folder=tmp_path), Interrupt(), epochs=9)
+    assert imageio.improps(tmp_path / "film.gif").n_images == 4
+
+
+def test_a_restarted_training_goes_on_with_the_film(model, images, tmp_path):
+    train(model, TranslationGrid(*images, folder=tmp_path), epochs=3)
+    # Back to the last state that was saved, after the second epoch.
+    model.steps_done.assign(6)
+    grid = TranslationGrid(*images, folder=tmp_path)
+    train(model, grid, epochs=4, initial_epoch=2)
+    assert grid.film.steps() == [0, 3, 6, 9, 12]
+    assert imageio.improps(tmp_path / "film.gif").n_images == 5
+
+
+def test_a_training_from_the_start_begins_a_film_of_its_own(images, tmp_path):
+    for epochs in (3, 1):
+        model = Fake()
+        model.compile(run_eagerly=True)
+        grid = TranslationGrid(*images, folder=tmp_path)
+        train(model, grid, epochs=epochs)
+    assert grid.film.steps() == [0, 3]
+
+
+def test_waits_for_a_callback_that_restores_a_training(model, images, tmp_path):
+    class Restore(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            self.model.steps_done.assign(6)
+
+    train(model, TranslationGrid(*images, folder=tmp_path))
+    grid = TranslationGrid(*images, folder=tmp_path)
+    train(model, grid, Restore(), epochs=3, initial_epoch=2)
+    assert grid.film.steps() == [0, 3, 6, 9]
+
+
+def test_a_long_film_is_not_written_anew_at_every_frame(tmp_path, monkeypatch):
+    writes = []
+    monkeypatch.setattr(imageio, "imwrite", lambda path, *a, **k: writes.append(path))
+    monkeypatch.setattr(os, "replace", lambda *paths: None)
+    monkeypatch.setattr(
+        "gan_style.training.film.save_image", lambda path, frame: _touch(path)
+    )
+    monkeypatch.setattr(
+        "gan_style.training.film.read_image", lambda path: np.zeros((2, 2, 3))
+    )
+    film = Film(tmp_path)
+    for step in range(200):
+        film.add(step, None)
+    assert 20 < len(writes) < 100
+
+
+def _touch(path):
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+
+
+def test_a_long_film_shows_frames_from_the_first_to_the_last(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(
+        "gan_style.training.film.save_image", lambda path, frame: _touch(path)
+    )
+    monkeypatch.setattr(
+        "gan_style.training.film.read_image",
+        lambda path: shown.append(int(path.stem)) or np.zeros((2, 2, 3), "uint8"),
+    )
+    film = Film(tmp_path)
+    film.write = lambda: None
+    for step in range(1000):
+        film.add(step, None)
+    Film.write(film)
+    assert (shown[0], shown[-1]) == (0, 999)
+    assert len(shown) == len(set(shown)) == 160
+    assert set(np.diff(shown)) == {6, 7}
+
+
+def test_no_folder_no_film_no_files(model, images, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    train(model, TranslationGrid(*images), LossCurves())
+    assert names(tmp_path) == []
+
+
+def test_keeps_the_losses_of_every_epoch(model, tmp_path):
+    curves = LossCurves(tmp_path)
+    history = train(model, curves, epochs=3)
+    assert curves.history["epoch"] == [1, 2, 3]
+    assert curves.history["validity_ab"] == history.history["validity_ab"]
+    assert (tmp_path / "losses.csv").read_text().splitlines()[0] == "epoch,validity_ab"
+
+
+def test_a_restarted_training_goes_on_with_the_losses(model, tmp_path):
+    before = LossCurves(tmp_path)
+    train(model, before, epochs=3)
+    curves = LossCurves(tmp_path)
+    train(model, curves, epochs=4, initial_epoch=2)
+    assert curves.history["epoch"] == [1, 2, 3, 4]
+    assert curves.history["validity_ab"][:2] == before.history["validity_ab"][:2]
+    assert LossCurves(tmp_path).history == {}
+
+
+def test_draws_the_losses_every_so_many_epochs(model, displayed):
+    train(model, LossCurves(every=2, show=True), epochs=5)
+    ends = [figure.axes[0].get_lines()[0].get_xdata()[-1] for figure in displayed[0]]
+    assert ends == [2, 4, 5]
+
+
+def test_the_film_is_of_the_translations(model, images, tmp_path):
+    train(model, TranslationGrid(*images, folder=tmp_path), epochs=1)
+    last = imageio.imread(tmp_path / "film" / "00000003.png")
+    expected = plotting.rendered(
+        plotting.image_grid(
+            [(a, a + np.uint8(3)) for a in images[0]]
+            + [(b, b + np.uint8(6)) for b in images[1]],
+            title="epoch 1, step 3",
+            zoom=1,
+        )
+    )
+    assert np.array_equal(last, expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"test_a": []}, "test_a holds no image"),
+        ({"test_b": [np.zeros((8, 8, 3)), np.zeros((9, 9, 3))]}, "test_b have the"),
+        ({"every": 0}, "every is 0"),
+        ({"every_steps": 1.5}, "every_steps is 1.5"),
+    ],
+)
+def test_says_what_it_cannot_show(options, message):
+    images = {name: np.zeros((1, 8, 8, 3), "uint8") for name in ("test_a", "test_b")}
+    with pytest.raises(ValueError, match=message):
+        TranslationGrid(**{**images, **options})
