@@ -23,29 +23,28 @@ def check_int(owner, name, value, minimum=1):
         or value < minimum
     ):
         raise ValueError(
-            f"{owner}: {name} is {value!r}, but must be an integer of at "
+            f"{owner}: {name} is {summarize(value)}, but must be an integer of at "
             f"least {minimum}."
         )
     return int(value)
 
 
-def check_number(owner, name, value, minimum=0.0):
-    """Returns `value` as a float of at least `minimum`, or says what `owner` needs.
+def check_number(owner, name, value, minimum=0.0, maximum=float("inf")):
+    """Returns `value` as a float, or says what `owner` needs.
 
     Raises:
-        ValueError: when `value` is not a finite number of at least `minimum`.
+        ValueError: when `value` is not a finite number from `minimum` to `maximum`.
 
     >>> check_number("CycleGAN", "identity_weight", 5)
     5.0
     """
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, numbers.Real)
-        or not minimum <= value < float("inf")
-    ):
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not real or not minimum <= value <= maximum or value == float("inf"):
+        expected = f"a finite number of at least {minimum:g}"
+        if maximum < float("inf"):
+            expected = f"a number from {minimum:g} to {maximum:g}"
         raise ValueError(
-            f"{owner}: {name} is {value!r}, but must be a finite number of at "
-            f"least {minimum:g}."
+            f"{owner}: {name} is {summarize(value)}, but must be {expected}."
         )
     return float(value)
 
