@@ -1,37 +1,35 @@
 """The layers that Keras lacks: instance norm, reflection padding, fake-image pool.
 
-All of them work on channels-last images, `(batch, height, width, channels)`.
+All of them work on channels-last images, `(batch, height, width, channels)`. A `call`
+defines its layer; `accelerate` lets a faster path compute the same where there is one.
 """
 
 import numbers
+import random
 from functools import partial
 
 import keras
 from keras import layers, ops
 
-from gan_style.hardware import im2col as cpu_conv
-from gan_style.hardware import winograd
-from gan_style.image_pool import ImagePool
+from gan_style.hardware.conv2d import accelerate, fast_conv2d, fast_norm, fast_upsample
+from gan_style.hardware.devices import PerReplicaState, replica_id
+from gan_style.hardware.memory import write_rows
 from gan_style.utils.checks import check_int, check_number
+from gan_style.utils.counter_random import mix_bits, uniform
 
-__all__ = [
-    "ImagePool",
-    "InstanceNormalization",
-    "ReflectionPadding2D",
-    "UpsampleConv2D",
-]
+register = keras.saving.register_keras_serializable(package="gan_style")
 
 
-@keras.saving.register_keras_serializable(package="gan_style")
+@register
 class InstanceNormalization(layers.Layer):
-    """Normalises every channel of every image to mean 0 and variance 1.
+    """Normalize every channel of every image to mean 0 and variance 1.
 
     Follows Ulyanov et al., "Instance Normalization: The Missing Ingredient for Fast
     Stylization" (2016), without learned scale and shift, as CycleGAN uses it. Mean and
-    variance are taken in float32 under every precision policy.
+    variance are computed in float32 under every precision policy.
 
     Args:
-        epsilon: positive number added to the variance.
+        epsilon: float added to the variance, 1e-5 by default.
 
     Call arguments:
         images: `(batch, height, width, channels)`, any height and width.
@@ -39,36 +37,28 @@ class InstanceNormalization(layers.Layer):
     Returns:
         A tensor of the same shape, in the layer's compute dtype.
 
-    >>> import numpy as np
-    >>> y = InstanceNormalization()(np.random.rand(2, 8, 8, 3).astype("float32"))
-    >>> bool(np.abs(np.mean(y, axis=(1, 2))).max() < 1e-5)
+    Raises:
+        ValueError: unless epsilon is positive.
+
+    >>> y = InstanceNormalization()(keras.random.uniform((2, 8, 8, 3)))
+    >>> bool(ops.max(ops.abs(ops.mean(y, axis=(1, 2)))) < 1e-5)
     True
     """
 
     def __init__(self, epsilon=1e-5, **kwargs):
         super().__init__(**kwargs)
         self.input_spec = layers.InputSpec(ndim=4)
-        self.epsilon = check_number("InstanceNormalization", "epsilon", epsilon)
-        if self.epsilon == 0:
-            raise ValueError(
-                "InstanceNormalization: epsilon is 0, but must be a positive "
-                "number such as 1e-5, or a constant image divides by 0."
-            )
+        self.epsilon = check_number("InstanceNormalization", "epsilon", epsilon, 1e-12)
 
+    @accelerate(fast_norm)
     def call(self, images, training=None):
-        given = keras.backend.standardize_dtype(images.dtype)
-        if training and keras.backend.backend() == "tensorflow" and given != "float64":
-            return _normalise_at_once(
-                ops.cast(images, self.compute_dtype), self.epsilon
-            )
-        precise = images if given == "float64" else ops.cast(images, "float32")
-        mean = ops.mean(precise, axis=(1, 2), keepdims=True)
-        centred = precise - mean
-        # The two-pass variance: the shorter E[x^2] - E[x]^2 cancels for a channel
-        # whose mean is large against its deviation.
+        if keras.backend.standardize_dtype(images.dtype) != "float64":
+            images = ops.cast(images, "float32")
+        centred = images - ops.mean(images, axis=(1, 2), keepdims=True)
+        # Not E[x^2] - E[x]^2, which cancels where the mean is large.
         variance = ops.mean(ops.square(centred), axis=(1, 2), keepdims=True)
-        normalised = centred * ops.rsqrt(variance + self.epsilon)
-        return ops.cast(normalised, self.compute_dtype)
+        normalized = centred * ops.rsqrt(variance + self.epsilon)
+        return ops.cast(normalized, self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -77,155 +67,91 @@ class InstanceNormalization(layers.Layer):
         return {**super().get_config(), "epsilon": self.epsilon}
 
 
-def _normalise_at_once(images, epsilon):
-    """The same in one of TensorFlow's operations, batch norm, and its gradient in one.
-
-    A batch norm takes its mean over images as well. So a few images go in one by
-    one, and more of them as one image whose channels are those of all. Export formats
-    do not know it in this mode, and so it serves in training alone.
-    """
-    import tensorflow as tf
-
-    if images.shape[0] in (1, 2, 3, 4):
-        singles = tf.split(images, images.shape[0])
-        return tf.concat([_batch_norm(single, epsilon) for single in singles], 0)
-    batch, height, width, _ = tf.unstack(tf.shape(images))
-    channels = images.shape[-1]
-    side_by_side = tf.reshape(
-        tf.transpose(images, (1, 2, 0, 3)), (1, height, width, batch * channels)
-    )
-    normalised = _batch_norm(side_by_side, epsilon)
-    apart = tf.reshape(normalised, (height, width, batch, channels))
-    return tf.ensure_shape(tf.transpose(apart, (2, 0, 1, 3)), images.shape)
-
-
-def _batch_norm(images, epsilon):
-    import tensorflow as tf
-
-    channels = tf.shape(images)[-1:]
-    return tf.raw_ops.FusedBatchNormV3(
-        x=images,
-        scale=tf.ones(channels),
-        offset=tf.zeros(channels),
-        mean=tf.zeros(0),
-        variance=tf.zeros(0),
-        epsilon=epsilon,
-        is_training=True,
-    ).y
-
-
-@keras.saving.register_keras_serializable(package="gan_style")
+@register
 class ReflectionPadding2D(layers.Layer):
-    """Pads height and width by mirroring the image at its border.
+    """Pad height and width by mirroring the image at its border.
 
     The border pixel itself is not repeated, as with NumPy's `reflect` and PyTorch's
-    `ReflectionPad2d`. It spares a convolution the dark frame that padding with zeros
-    draws.
+    `ReflectionPad2d`. It avoids the dark frame that zero padding can cause.
 
     Args:
-        padding: pixels added at each of the four sides, or a pair
-            `((top, bottom), (left, right))`.
+        padding: pixels at each side, 1 by default, or `((top, bottom), (left, right))`.
 
     Call arguments:
-        images: `(batch, height, width, channels)`; height and width have to be larger
-            than the padding.
+        images: `(batch, height, width, channels)`, higher and wider than the padding.
 
-    >>> import numpy as np
-    >>> row = np.arange(3.0, dtype="float32").reshape(1, 1, 3, 1)
-    >>> layer = ReflectionPadding2D(((0, 0), (2, 1)))
-    >>> np.ravel(layer(row)).tolist()
+    Returns:
+        A tensor of the same dtype with the padded height and width.
+
+    Raises:
+        ValueError: for another padding or smaller images.
+
+    >>> row = ops.reshape(ops.arange(3.0), (1, 1, 3, 1))
+    >>> [float(x) for x in ops.ravel(ReflectionPadding2D(((0, 0), (2, 1)))(row))]
     [2.0, 1.0, 0.0, 1.0, 2.0, 1.0]
     """
 
     def __init__(self, padding=1, **kwargs):
         super().__init__(**kwargs)
         self.input_spec = layers.InputSpec(ndim=4)
-        self.padding = self._as_pairs(padding)
-
-    @staticmethod
-    def _as_pairs(padding):
+        same = isinstance(padding, numbers.Number)
         try:
-            if isinstance(padding, numbers.Number):
-                sides = (padding,) * 4
-            else:
-                (top, bottom), (left, right) = padding
-                sides = (top, bottom, left, right)
-            sides = [check_int("", "", n, minimum=0) for n in sides]
+            (top, bottom), (left, right) = ((padding,) * 2,) * 2 if same else padding
+            sides = [check_int("", "", n, 0) for n in (top, bottom, left, right)]
         except (TypeError, ValueError):
             raise ValueError(
-                f"ReflectionPadding2D: padding is {padding!r}, but must be a "
-                "integer of pixels from 0, or ((top, bottom), (left, right))."
+                f"ReflectionPadding2D: padding is {padding!r}, but must be an integer "
+                "of pixels from 0, or ((top, bottom), (left, right))."
             ) from None
-        return (tuple(sides[:2]), tuple(sides[2:]))
+        self.padding = (tuple(sides[:2]), tuple(sides[2:]))
 
     def call(self, images):
-        for axis, name in ((1, "height"), (2, "width")):
-            side, most = images.shape[axis], max(self.padding[axis - 1])
-            if side is not None and side <= most:
+        sides = zip(("height", "width"), images.shape[1:3], self.padding, strict=True)
+        for name, side, pair in sides:
+            if side is not None and side <= max(pair):
                 raise ValueError(
-                    f"ReflectionPadding2D: the {name} is {side}, but a mirror of "
-                    f"{most} pixels needs at least {most + 1}. Pad less, or resize "
-                    "the image."
+                    f"ReflectionPadding2D: the {name} is {side}, but must be at least "
+                    f"{max(pair) + 1}. Pad less, or resize the image."
                 )
-            images = _reflect(images, axis, *self.padding[axis - 1])
-        return images
+        return ops.pad(images, ((0, 0), *self.padding, (0, 0)), mode="reflect")
 
     def compute_output_shape(self, input_shape):
-        batch, height, width, channels = input_shape
-        sides = (
-            None if side is None else side + sum(pair)
-            for side, pair in zip((height, width), self.padding, strict=True)
-        )
-        return (batch, *sides, channels)
+        batch, *sides, channels = input_shape
+        pairs = zip(sides, self.padding, strict=True)
+        return (batch, *(side and side + sum(pair) for side, pair in pairs), channels)
 
     def get_config(self):
         return {**super().get_config(), "padding": self.padding}
 
 
-def _reflect(images, axis, before, after):
-    # TensorFlow's own mirror padding has a slow gradient on the CPU.
-    if before == after == 0:
-        return images
-    side = images.shape[axis]
-    if side is None:
-        parts, line = [images], partial(_line, images, axis)
-    else:
-        # Cut into parts once: the gradient of that is one concatenation, while each
-        # single slice would have a whole image of zeros, all to be added up.
-        cuts = {*range(1, before + 2), *range(side - 1 - after, side)} - {0, side}
-        parts = ops.split(images, sorted(cuts), axis=axis)
-        beginnings = [0, *sorted(cuts)]
-        line = {
-            at - i * side: part
-            for at, part in zip(beginnings, parts, strict=True)
-            for i in (0, 1)
-        }.__getitem__
-    first = [line(i) for i in range(before, 0, -1)]
-    last = [line(-2 - i) for i in range(after)]
-    return ops.concatenate([*first, *parts, *last], axis=axis)
+@register
+class Conv2D(layers.Conv2D):
+    """Convolve images: `keras.layers.Conv2D`, channels last by default.
+
+    Arguments, weights and results, to rounding, are those of Keras' layer.
+
+    >>> tuple(Conv2D(16, 4, strides=2, padding="same")(ops.zeros((1, 10, 18, 4))).shape)
+    (1, 5, 9, 16)
+    """
+
+    def __init__(self, *args, data_format="channels_last", **kwargs):
+        super().__init__(*args, data_format=data_format, **kwargs)
+
+    @accelerate(fast_conv2d)
+    def call(self, images, training=None):
+        return super().call(images)
 
 
-def _line(images, axis, at):
-    index = [slice(None)] * 4
-    index[axis] = slice(at, at + 1 or None)
-    return images[tuple(index)]
-
-
-@keras.saving.register_keras_serializable(package="gan_style")
+@register
 class UpsampleConv2D(layers.Layer):
-    """Doubles an image by nearest neighbour, then convolves it with a 4x4 kernel.
+    """Double height and width by nearest neighbour, then convolve with a 4x4 kernel.
 
     The same function, and the same weights, as `UpSampling2D(2)` followed by
-    `Conv2D(filters, 4, padding="same")`, with 9/16 of the multiplications: four
-    neighbouring output pixels see the same 3x3 input pixels, so one 3x3 convolution to
-    four times the filters on the small image, with sums of the kernel's taps, gives
-    all four. In training on a CPU, many filters take `winograd.upsample`, and a quarter
-    of those multiplications.
+    `Conv2D(filters, 4, padding="same")`.
 
     Args:
-        filters: channels of the result.
-        use_bias: whether a bias is added.
-        kernel_initializer: as in `Conv2D`.
+        filters: channels of the result, from 1.
+        use_bias, kernel_initializer: as in `Conv2D`.
 
     Call arguments:
         images: `(batch, height, width, channels)`.
@@ -233,24 +159,15 @@ class UpsampleConv2D(layers.Layer):
     Returns:
         `(batch, 2 * height, 2 * width, filters)`.
 
-    >>> import numpy as np
-    >>> UpsampleConv2D(5)(np.zeros((1, 4, 6, 2), "float32")).shape
-    TensorShape([1, 8, 12, 5])
+    Raises:
+        ValueError: unless filters is a positive integer.
+
+    >>> tuple(UpsampleConv2D(5)(ops.zeros((1, 4, 6, 2))).shape)
+    (1, 8, 12, 5)
     """
 
-    # Row p, tap a, kernel row u: the kernel rows that fall on input row i - 1 + a when
-    # output row 2 i + p is computed.
-    _TAPS = (
-        ((1, 0, 0, 0), (0, 1, 1, 0), (0, 0, 0, 1)),
-        ((0, 0, 0, 0), (1, 1, 0, 0), (0, 0, 1, 1)),
-    )
-
     def __init__(
-        self,
-        filters,
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        **kwargs,
+        self, filters, use_bias=True, kernel_initializer="glorot_uniform", **kwargs
     ):
         super().__init__(**kwargs)
         self.input_spec = layers.InputSpec(ndim=4)
@@ -259,66 +176,26 @@ class UpsampleConv2D(layers.Layer):
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def build(self, input_shape):
-        # Kept in float32 under every policy: the taps are summed before they are
-        # rounded.
         self.kernel = self.add_weight(
             shape=(4, 4, input_shape[-1], self.filters),
             initializer=self.kernel_initializer,
             name="kernel",
-            autocast=False,
+            autocast=False,  # faster paths sum weights before they round them
         )
         self.bias = None
         if self.use_bias:
-            self.bias = self.add_weight(
-                shape=(self.filters,), initializer="zeros", name="bias"
-            )
+            self.bias = self.add_weight((self.filters,), "zeros", name="bias")
 
+    @accelerate(fast_upsample)
     def call(self, images, training=None):
-        result = self._shortest(images) if training else None
-        if result is None:
-            result = self._by_phases(images)
+        images = ops.repeat(ops.repeat(images, 2, axis=1), 2, axis=2)
+        kernel = ops.cast(self.kernel, self.compute_dtype)
+        result = ops.conv(images, kernel, padding="same", data_format="channels_last")
         return result if self.bias is None else result + self.bias
-
-    def _shortest(self, images):
-        if not cpu_conv.on_cpu() or not winograd.upsample_is_faster(
-            images.shape, self.kernel.shape, self.compute_dtype
-        ):
-            return None
-        images, kernel = (
-            ops.cast(x, self.compute_dtype) for x in (images, self.kernel)
-        )
-        return winograd.upsample(images, kernel)
-
-    def _by_phases(self, images):
-        kernel = ops.cast(self._phase_kernel(), self.compute_dtype)
-        phases = ops.conv(images, kernel, padding="same", data_format="channels_last")
-        return self._interleaved(phases)
-
-    @staticmethod
-    def _interleaved(phases):
-        if hasattr(ops, "depth_to_space"):
-            return ops.depth_to_space(phases, 2, data_format="channels_last")
-        # Keras 3.12, the last for Python 3.10, lacks it.
-        _, height, width, channels = ops.shape(phases)
-        phases = ops.reshape(phases, (-1, height, width, 2, 2, channels // 4))
-        phases = ops.transpose(phases, (0, 1, 3, 2, 4, 5))
-        return ops.reshape(phases, (-1, 2 * height, 2 * width, channels // 4))
-
-    def _phase_kernel(self):
-        channels = self.kernel.shape[2]
-        taps = ops.convert_to_tensor(self._TAPS, dtype=self.kernel.dtype)
-        # One small matrix for rows and columns at once: (p, q, a, b) x (u, v).
-        both = ops.reshape(ops.einsum("pau,qbv->pqabuv", taps, taps), (36, 16))
-        summed = ops.matmul(both, ops.reshape(self.kernel, (16, -1)))
-        summed = ops.reshape(summed, (4, 9, channels, self.filters))
-        # The four phases next to each other, as `depth_to_space` reads them.
-        summed = ops.transpose(summed, (1, 2, 0, 3))
-        return ops.reshape(summed, (3, 3, channels, 4 * self.filters))
 
     def compute_output_shape(self, input_shape):
         batch, height, width, _ = input_shape
-        doubled = (side and 2 * side for side in (height, width))
-        return (batch, *doubled, self.filters)
+        return (batch, height and 2 * height, width and 2 * width, self.filters)
 
     def get_config(self):
         return {
@@ -327,3 +204,97 @@ class UpsampleConv2D(layers.Layer):
             "use_bias": self.use_bias,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }
+
+
+@register
+class ImagePool(PerReplicaState, layers.Layer):
+    """Hand the discriminator earlier fakes now and then.
+
+    Follows Shrivastava et al. (2017) as CycleGAN does: the pool first fills up with
+    the fakes, which are all handed on unchanged. Once it is full, each fake is handed
+    on with probability 1/2; otherwise it replaces a random image of the pool, which is
+    handed on instead. Within one batch, these images are different ones.
+
+    All its state is in Keras variables, so that a saved model resumes bit for bit.
+    Under TensorFlow's distribution every replica has its own.
+
+    Args:
+        size: images to keep, 50 by default; with 0 every fake is handed on.
+        seed: integer from 0 for the random numbers, or None.
+
+    Call arguments:
+        fakes: float `(batch, height, width, channels)`, all but the batch known.
+
+    Returns:
+        Images for the discriminator, of the same shape and dtype.
+
+    Raises:
+        ValueError: for another size or seed, or images of unknown shape.
+
+    >>> pool = ImagePool(size=1, seed=0)
+    >>> [int(ops.max(pool(ops.full((1, 4, 4, 3), float(n))))) for n in range(6)]
+    [0, 1, 0, 2, 4, 5]
+    """
+
+    def __init__(self, size=50, seed=None, **kwargs):
+        # Fakes are kept and handed on in the precision that they come in.
+        super().__init__(autocast=False, **kwargs)
+        self.input_spec = layers.InputSpec(ndim=4)
+        self.size = check_int("ImagePool", "size", size, minimum=0)
+        self.seed = None if seed is None else check_int("ImagePool", "seed", seed, 0)
+
+    def build(self, input_shape):
+        if self.size == 0:
+            return
+        shape = tuple(input_shape[1:])
+        if None in shape:
+            raise ValueError(
+                f"ImagePool: the images' shape is {shape}, but must have a fixed "
+                "height, width and number of channels, such as (128, 128, 3)."
+            )
+        key = random.randrange(2**31) if self.seed is None else self.seed % 2**31
+        weight = partial(self.add_weight, trainable=False, autocast=False)
+        self.images = weight((self.size, *shape), "zeros", name="pictures")
+        # "int" stays on a GPU: with TensorFlow it is int64.
+        self.count = weight((), "zeros", dtype="int", name="count")
+        start = keras.initializers.Constant([key, 0])
+        self.random_state = weight((2,), start, dtype="int", name="random_state")
+
+    def call(self, fakes):
+        if self.size == 0:
+            return fakes
+        # Of a batch larger than the pool, the images beyond its size are handed on.
+        fakes, beyond = fakes[: self.size], fakes[self.size :]
+        batch = ops.shape(fakes)[0]
+        count = ops.cast(self.count, "int32")
+        position = count + ops.arange(batch, dtype="int32")
+        full = ops.equal(count, self.size)
+        seed, calls = ops.unstack(ops.cast(self.random_state, "uint32"))
+        self.random_state.assign_add([0, 1])
+        drawn = uniform(2 * self.size, seed + mix_bits(replica_id()), calls)
+        # Each fake has its own slot, so that no two are written to one.
+        shuffled = ops.cast(ops.argsort(drawn[: self.size])[:batch], "int32")
+        slots = ops.where(full, shuffled, position % self.size)
+        swaps = ops.logical_and(full, drawn[self.size :][:batch] < 0.5)
+        keeps = ops.logical_or(swaps, position < self.size)
+
+        new = ops.cast(fakes, self.variable_dtype)
+        old = ops.take(self.images, slots, axis=0)
+        handed_on = ops.where(ops.reshape(swaps, (-1, 1, 1, 1)), old, new)
+        kept = ops.where(ops.reshape(keeps, (-1, 1, 1, 1)), new, old)
+        write_rows(self.images, slots, kept)
+        count = ops.minimum(count + batch, self.size)
+        self.count.assign(ops.cast(count, self.count.dtype))
+        return ops.concatenate([ops.cast(handed_on, fakes.dtype), beyond], axis=0)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "size": self.size, "seed": self.seed}
+
+
+# Models saved by version 0.1 have these layers, and their weights, under other names.
+for _name in ("EncoderConv2D", "BlockConv2D", "ToPictureConv2D"):
+    register(type(_name, (Conv2D,), {}))
+register(type("UpsamplingConv2D", (UpsampleConv2D,), {}))

@@ -7,6 +7,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import pytest
 import tensorflow as tf
+from helpers.bfloat16 import skip_without_bfloat16
 from hypothesis import settings
 
 # A busy machine is slow, not wrong; and what failed once fails again.
@@ -21,7 +22,13 @@ tf.config.experimental.enable_tensor_float_32_execution(False)
 def policy():
     """Sets the global dtype policy for one test."""
     before = keras.config.dtype_policy()
-    yield keras.config.set_dtype_policy
+
+    def set_policy(name):
+        if name == "mixed_bfloat16":
+            skip_without_bfloat16()
+        keras.config.set_dtype_policy(name)
+
+    yield set_policy
     keras.config.set_dtype_policy(before)
 
 

@@ -88,11 +88,15 @@ class TestBfloat16:
         for name in ("float32", "mixed_bfloat16"):
             policy(name)
             generators = [build((32, 32, 3), name=name) for name in ("ab", "ba")]
-            judges = [patch_discriminator((32, 32, 3), 32, name=name) for name in "ab"]
-            models.append(CycleGAN(*generators, *judges, seed=0, average_decay=None))
+            discriminators = [
+                patch_discriminator((32, 32, 3), 32, name=name) for name in "ab"
+            ]
+            models.append(
+                CycleGAN(*generators, *discriminators, seed=0, average_decay=None)
+            )
             models[-1].compile()
         path, beside = models
-        judged = [
+        losses_of = [
             tf.function(lambda a, b, m=m: m.generator_losses(a, b, training=True)[0])
             for m in models
         ]
@@ -101,7 +105,7 @@ class TestBfloat16:
             beside.set_weights(path.get_weights())
             want, got = (
                 {name: float(loss) for name, loss in losses(a, b).items()}
-                for losses in judged
+                for losses in losses_of
             )
             assert got == pytest.approx(want, rel=0.05), f"step {step}"
             assert got != want
@@ -243,7 +247,9 @@ class TestXla:
             model = straight_lines(pool_size=3, seed=5)
             adams = (keras.optimizers.Adam(1e-2, beta_1=0.5) for _ in HALVES)
             model.compile(*adams, jit_compile=jit_compile)
-            runs.append([one_step(model, a + i / 20, b - i / 20) for i in range(20)])
+            runs.append(
+                [one_step(model, (a + i / 20) / 2, (b - i / 20) / 2) for i in range(20)]
+            )
         for compiled, plain in zip(*runs, strict=True):
             assert compiled == pytest.approx(plain, rel=1e-4)
 

@@ -1,11 +1,34 @@
-"""Which precision and which compiler suit the device that this machine has."""
+"""Which instructions this machine has, and which precision and compiler suit it."""
 
 import os
+import re
+from pathlib import Path
 from typing import NamedTuple
+
+import keras
+
+# Which values of ONEDNN_MAX_CPU_ISA allow an instruction set: those with such a word.
+_ALLOWED_BY = {
+    "avx512_bf16": ("BF16", "FP16", "AMX", "AVX10"),
+    "avx512": ("AVX512", "AVX10"),
+    "amx": ("AMX",),
+}
+
+# (least compute capability, policy, what such a GPU has)
+_GPUS = (
+    ((8, 0), "mixed_bfloat16", "bfloat16 tensor cores"),
+    (
+        (7, 0),
+        "mixed_float16",
+        "tensor cores for float16 but not for bfloat16; CycleGAN.compile scales the "
+        "losses for it",
+    ),
+    ((0, 0), "float32", "no tensor cores"),
+)
 
 
 class Recommendation(NamedTuple):
-    """What `recommend` gives.
+    """What `recommend` returns.
 
     Attributes:
         policy: for `keras.config.set_dtype_policy`.
@@ -19,11 +42,11 @@ class Recommendation(NamedTuple):
 
 
 def recommend():
-    """Looks at the device that TensorFlow will train on, and recommends for it.
+    """Recommend a precision and a compiler for the device that TensorFlow trains on.
 
-    Float32 is the reference, and always right; a mixed policy computes convolutions in
-    16 bits and keeps weights, losses and statistics in 32. It pays where the device has
-    instructions for it, and costs time where it has none.
+    Float32 is the reference and always correct. A mixed policy computes convolutions in
+    16 bits and keeps weights, losses and statistics in 32. It is faster where the
+    device has instructions for it, and slower elsewhere.
 
     Returns:
         A `Recommendation`.
@@ -38,81 +61,106 @@ def recommend():
         tf.config.experimental.get_device_details(gpu)
         for gpu in tf.config.get_visible_devices("GPU")
     ]
-    # TensorFlow's fast bfloat16 on a CPU is oneDNN's, which this variable switches off.
-    onednn = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1").lower() not in ("0", "false")
-    return choose(gpus, cpu_flags() if onednn else frozenset())
+    return choose(gpus, instruction_sets())
 
 
 def choose(gpus, flags):
-    """Decides by what is there.
+    """Recommend a precision and a compiler for the given devices.
 
     Args:
-        gpus: for each visible GPU what `tf.config.experimental.get_device_details`
-            says: a dict that may have "device_name" and "compute_capability".
+        gpus: for each visible GPU, the dict that
+            `tf.config.experimental.get_device_details` returns. The oldest decides.
         flags: names of the CPU's instruction sets, as Linux spells them.
-
-    Returns:
-        A `Recommendation`. Several GPUs have to suit all: the oldest decides.
 
     >>> choose([{"device_name": "T4", "compute_capability": (7, 5)}], set()).policy
     'mixed_float16'
     >>> choose([], {"avx2", "avx512_bf16"}).reason
     'The CPU has bfloat16 instructions (avx512_bf16).'
     """
-    if gpus:
-        oldest = min(gpus, key=lambda gpu: gpu.get("compute_capability") or (0, 0))
-        return _for_gpu(
-            oldest.get("device_name", "The GPU"), oldest.get("compute_capability")
-        )
-    found = sorted({"avx512_bf16", "amx_bf16"} & set(flags))
-    if found:
-        reason = f"The CPU has bfloat16 instructions ({', '.join(found)})."
+    found = ", ".join(sorted({"avx512_bf16", "amx_bf16"} & set(flags)))
+    if not gpus and found:
+        reason = f"The CPU has bfloat16 instructions ({found})."
         return Recommendation("mixed_bfloat16", False, reason)
-    reason = (
-        "The CPU shows no bfloat16 instructions, without which 16 bits are slower "
-        "than 32."
-    )
-    return Recommendation("float32", False, reason)
-
-
-def _for_gpu(name, capability):
+    if not gpus:
+        reason = "The CPU has no bfloat16 instructions, and is slower in 16 bits."
+        return Recommendation("float32", False, reason)
+    oldest = min(gpus, key=lambda gpu: gpu.get("compute_capability") or (0, 0))
+    name = oldest.get("device_name", "The GPU")
+    capability = oldest.get("compute_capability")
     if capability is None:
-        # Apple's and others' plugins, on which XLA is not to be relied on either.
-        reason = (
-            f"{name} does not tell its compute capability, so the reference it is: "
-            "try mixed_bfloat16 and measure."
-        )
+        # Apple's and others' plugins, where XLA is unreliable as well.
+        reason = f"{name} reports no compute capability: measure mixed_bfloat16."
         return Recommendation("float32", False, reason)
     level = ".".join(map(str, capability))
-    if capability >= (8, 0):
-        reason = f"{name} (compute capability {level}) has bfloat16 tensor cores."
-        return Recommendation("mixed_bfloat16", True, reason)
-    if capability >= (7, 0):
-        reason = (
-            f"{name} (compute capability {level}) has tensor cores for float16 but not "
-            "for bfloat16; CycleGAN.compile scales the losses for it."
-        )
-        return Recommendation("mixed_float16", True, reason)
-    reason = f"{name} (compute capability {level}) has no tensor cores."
-    return Recommendation("float32", True, reason)
+    policy, has = next(rest for least, *rest in _GPUS if capability >= least)
+    reason = f"{name} (compute capability {level}) has {has}."
+    return Recommendation(policy, True, reason)
 
 
-def cpu_flags(path="/proc/cpuinfo"):
-    """The CPU's instruction sets, as Linux on Intel and AMD lists them.
+def instruction_sets(path="/proc/cpuinfo"):
+    """Return the CPU's instruction sets that TensorFlow's oneDNN may use.
 
-    Returns:
-        A frozenset of names; an empty one where there is no such list: macOS, Windows,
-        and ARM, whose bfloat16 TensorFlow does not use by itself.
-
-    >>> "avx512_bf16" in cpu_flags() or "avx512_bf16" not in cpu_flags()
-    True
+    As Linux names them, limited by ONEDNN_MAX_CPU_ISA. A frozenset, empty with
+    TF_ENABLE_ONEDNN_OPTS=0, on other systems, and on ARM, whose bfloat16 TensorFlow
+    does not use by default.
     """
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            for line in file:
-                name, _, values = line.partition(":")
-                if name.strip() == "flags":
-                    return frozenset(values.split())
-    except OSError:
-        pass  # another system
-    return frozenset()
+    onednn = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1").lower() not in ("0", "false")
+    text = Path(path).read_text(errors="replace") if os.path.exists(path) else ""
+    listed = re.search(r"^flags\s*:(.*)", text, re.M)
+    if not (onednn and listed):
+        return frozenset()
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
+    refused = tuple(
+        prefix
+        for prefix, words in _ALLOWED_BY.items()
+        if limit not in ("", "ALL", "DEFAULT") and not any(w in limit for w in words)
+    )
+    return frozenset(x for x in listed[1].split() if not x.startswith(refused))
+
+
+def trains_on_cpu():
+    """Return whether TensorFlow is Keras' backend and sees no GPU."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return not tf.config.list_logical_devices("GPU")
+
+
+def replica_id():
+    """Return the number of the replica that runs this, a uint32 tensor; 0 for one."""
+    context = None
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        context = tf.distribute.get_replica_context()
+    number = 0 if context is None else context.replica_id_in_sync_group
+    return keras.ops.cast(number, "uint32")
+
+
+class PerReplicaState:
+    """Saves and loads a layer's variables of every replica of this process.
+
+    Under a distribution strategy of TensorFlow, which may give each its own values.
+    """
+
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        for name, copy in self._further_copies():
+            store[name] = copy.numpy()
+
+    def load_own_variables(self, store):
+        names = list(store.keys())
+        own = {name: store[name] for name in names if "_on_replica_" not in name}
+        super().load_own_variables(own)
+        for name, copy in self._further_copies():
+            if name in names:  # otherwise there were fewer replicas
+                copy.assign(store[name])
+
+    def _further_copies(self):
+        for i, variable in enumerate(self.variables):
+            strategy = getattr(variable.value, "distribute_strategy", None)
+            if strategy is not None:
+                copies = strategy.experimental_local_results(variable.value)
+                for replica, copy in enumerate(copies[1:], 1):
+                    yield f"{i}_on_replica_{replica}", copy

@@ -1,4 +1,4 @@
-"""Budgets of time and memory in a person's words, and what a machine has of them."""
+"""Memory and time: what this machine has, budgets in words, and what spares memory."""
 
 import math
 import os
@@ -6,21 +6,30 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+import keras
+import psutil
+
 _UNITS = {
     "time": {"s": 1, "second": 1, "min": 60, "minute": 60, "h": 3600, "hour": 3600},
     "memory": {"mb": 1e6, "gb": 1e9, "mib": 2**20, "gib": 2**30},
 }
 _EXAMPLES = {"time": "'3 minutes' or 180 (seconds)", "memory": "'4 GB' or 4e9 (bytes)"}
 
+# (limit, in use) of a container, in the two versions of Linux' control groups.
+_CGROUPS = (
+    ("memory.max", "memory.current"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+)
+
 
 class DoesNotFit(ValueError):
-    """No run of the kind asked for fits a budget: says the least, and what fits."""
+    """No run of the requested kind fits a budget; the message names what would fit."""
 
 
 class Machine(NamedTuple):
-    """Where a run takes place: its `cores`, and the bytes of `memory` left to it.
+    """The machine of a run: its number of `cores` and the bytes of `memory` available.
 
-    `memory` is None where it cannot be told: then nothing is held to it.
+    A `memory` of None is unknown and limits nothing.
     """
 
     cores: int
@@ -28,93 +37,90 @@ class Machine(NamedTuple):
 
 
 def this_machine():
-    """Looks at the machine: its cores and the memory left, in a container its share.
+    """Return this machine's cores and available memory, within its container's limits.
 
     >>> this_machine().cores >= 1
     True
     """
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
-    left = [_memory_available(), _memory_of_container()]
-    return Machine(cores, min((m for m in left if m is not None), default=None))
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    available = [float(psutil.virtual_memory().available)]
+    for paths in _CGROUPS:
+        limit, used = (_read(f"/sys/fs/cgroup/{path}").strip() for path in paths)
+        if limit.isdigit() and used.isdigit():
+            available.append(float(max(0, int(limit) - int(used))))
+    return Machine(cores, min(available))
 
 
-def budget(name, value):
-    """Reads a budget: a number, or a number and a unit.
+def budget(name, value, owner="plan"):
+    """Return a budget in seconds or bytes from a number, or a number and a unit.
 
     Args:
         name: "time" or "memory".
-        value: seconds or bytes, or a word such as "3 minutes", "90 s", "4 GB".
+        value: seconds or bytes, or a string such as "3 minutes", "90 s", "4 GB".
+        owner: the function that the user called, for the error.
 
     Returns:
         A float: seconds or bytes.
 
     Raises:
-        ValueError: for what is neither, or not positive.
+        ValueError: for anything else, and unless it is positive.
 
     >>> budget("time", "1.5 minutes"), budget("memory", "4 GB")
     (90.0, 4000000000.0)
     """
     amount = value
     if isinstance(value, str):
-        match = re.fullmatch(r"\s*([\d.]+)\s*([a-z]+?)s?\s*", value.lower())
-        # "s" itself is a unit, not a plural.
-        match = match or re.fullmatch(r"\s*([\d.]+)\s*(s)\s*", value.lower())
-        unit = _UNITS[name].get(match[2]) if match else None
-        try:
-            amount = float(match[1]) * unit if unit else None
-        except ValueError:  # "1.2.3"
-            amount = None
-    if isinstance(amount, bool) or not isinstance(amount, int | float):
-        amount = None
-    if amount is None or not 0 < amount < float("inf"):
+        match = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*([a-z]+)\s*", value.lower())
+        word = match[2] if match else ""
+        unit = _UNITS[name].get(word) or _UNITS[name].get(word.removesuffix("s"))
+        amount = float(match[1]) * unit if unit else None
+    number = isinstance(amount, int | float) and not isinstance(amount, bool)
+    if not number or not 0 < amount < math.inf:
         raise ValueError(
-            f"{name}: got {value!r}, expected a positive amount such as "
+            f"{owner}: {name} is {value!r}, but must be a positive amount such as "
             f"{_EXAMPLES[name]}."
         )
     return float(amount)
 
 
 def say_seconds(seconds):
-    """Says a time as a person would.
+    """Return a duration in words.
 
     >>> say_seconds(8.4), say_seconds(160), say_seconds(5400)
     ('8 s', '2 min 40 s', '1 h 30 min')
     """
-    if seconds < 9.95:
-        return f"{seconds:.1f} s" if seconds < 1 else f"{seconds:.0f} s"
-    seconds = round(seconds)
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3600:
-        return f"{seconds // 60} min {seconds % 60} s"
+    if seconds < 1:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if minutes else f"{rest} s"
     minutes = round(seconds / 60)
     return f"{minutes // 60} h {minutes % 60} min"
 
 
 def resident_memory(peak=False):
-    """Bytes that this process has in memory, now or at most so far; None if unknown.
+    """Return the bytes of this process in memory: now, or the most so far.
 
-    >>> resident_memory() is None or resident_memory() > 1e6
+    >>> resident_memory() > 1e6
     True
     """
-    status = _read("/proc/self/status")
-    match = re.search(rf"^{'VmHWM' if peak else 'VmRSS'}:\s*(\d+)", status, re.M)
+    memory = psutil.Process().memory_info()
+    if not peak:
+        return float(memory.rss)
+    match = re.search(r"^VmHWM:\s*(\d+)", _read("/proc/self/status"), re.M)
     if match:
         return 1024.0 * int(match[1])
-    try:
-        import resource
-    except ImportError:
-        return None
-    # Outside Linux there is the peak alone; macOS counts it in bytes.
+    if psutil.WINDOWS:
+        return float(memory.peak_wset)
+    import resource
+
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return float(most) if os.uname().sysname == "Darwin" else 1024.0 * most
+    return float(most) if psutil.MACOS else 1024.0 * most  # in bytes on macOS
 
 
 def forget_peak():
-    """Starts the peak of `resident_memory` afresh, where the system allows it."""
+    """Restart the peak of `resident_memory`; return whether the system allows it."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -122,28 +128,36 @@ def forget_peak():
     return True
 
 
-def _memory_available():
-    match = re.search(r"^MemAvailable:\s*(\d+)", _read("/proc/meminfo"), re.M)
-    if match:
-        return 1024.0 * int(match[1])
-    names = getattr(os, "sysconf_names", {})
-    if "SC_PHYS_PAGES" in names:
-        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    return None
+def memory_limit(memory, machine):
+    """Return the most bytes that the process may use, with those it uses already."""
+    if memory is not None:
+        return budget("memory", memory)
+    available = (machine or this_machine()).memory
+    return math.inf if available is None else 0.9 * available + resident_memory()
 
 
-def _memory_of_container():
-    for most, used in (
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        (
-            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-            "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-        ),
-    ):
-        limit, taken = _read(most).strip(), _read(used).strip()
-        if limit.isdigit() and taken.isdigit():
-            return float(max(0, int(limit) - int(taken)))
-    return None
+def run_after(awaited, *tensors):
+    """Return the tensors such that TensorFlow computes them after those awaited.
+
+    Each gains a number that is always 0, which TensorFlow cannot know. Its optimizer
+    removes plain control dependencies and operations that do nothing from a graph, and
+    with them sometimes the order in which a variable is read and written.
+    """
+    import tensorflow as tf
+
+    token = tf.add_n([tf.reshape(tensor, (-1,))[0] for tensor in awaited])
+    zero = tf.minimum(tf.cast(tf.math.is_nan(token), "float32"), 0.0)
+    return [tensor + tf.cast(zero, tensor.dtype) for tensor in tensors]
+
+
+def write_rows(variable, rows, values):
+    """Write some rows of a variable: with TensorFlow in place, without a copy of it."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        variable.value.scatter_update(tf.IndexedSlices(values, rows))
+    else:
+        variable.assign(keras.ops.scatter_update(variable, rows[:, None], values))
 
 
 def _read(path):
@@ -151,11 +165,3 @@ def _read(path):
         return Path(path).read_text()
     except OSError:
         return ""
-
-
-def memory_limit(memory, machine):
-    """The bytes that the process may come to, what it has already included."""
-    if memory is not None:
-        return budget("memory", memory)
-    left = (machine or this_machine()).memory
-    return math.inf if left is None else 0.9 * left + (resident_memory() or 0)

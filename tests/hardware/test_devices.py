@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from gan_style.hardware import devices
-from gan_style.hardware.devices import choose, cpu_flags, recommend
+from gan_style.hardware.devices import choose, instruction_sets, recommend
 
 
 def gpu(*capability, name="A GPU"):
@@ -53,29 +53,63 @@ def test_a_gpu_that_says_nothing_gets_the_reference(details):
     assert (got.policy, got.jit_compile) == ("float32", False)
 
 
-def test_flags_are_read_from_linux_list(tmp_path):
+@pytest.fixture
+def cpuinfo(tmp_path, monkeypatch):
+    """Writes what Linux says about a CPU that has everything, oneDNN unlimited."""
+    for name in ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA"):
+        monkeypatch.delenv(name, raising=False)
     path = tmp_path / "cpuinfo"
-    path.write_text("processor\t: 0\nflags\t\t: fpu avx512_bf16\nvmx flags\t: vnmi\n")
-    assert cpu_flags(path) == {"fpu", "avx512_bf16"}
-    path.write_text("processor\t: 0\nFeatures\t: fp asimd bf16\n")
-    assert cpu_flags(path) == frozenset()
-    assert cpu_flags(tmp_path / "missing") == frozenset()
+    flags = "avx2 avx512f avx512_bf16 amx_bf16"
+    path.write_text(f"processor\t: 0\nflags\t\t: {flags}\nvmx flags\t: vnmi\n")
+    return path
 
 
-def test_recommends_for_the_visible_devices(monkeypatch, policy):
-    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
-    monkeypatch.setattr(devices, "cpu_flags", lambda: {"avx512_bf16"})
+def test_instruction_sets_are_read_from_linux_list(cpuinfo):
+    assert instruction_sets(cpuinfo) == {"avx2", "avx512f", "avx512_bf16", "amx_bf16"}
+    cpuinfo.write_text("processor\t: 0\nFeatures\t: fp asimd bf16\n")
+    assert instruction_sets(cpuinfo) == frozenset()
+    assert instruction_sets(cpuinfo.parent / "missing") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("limit", "most"),
+    [
+        ("ALL", "amx_bf16"),
+        ("default", "amx_bf16"),
+        ("AVX512_CORE_AMX", "amx_bf16"),
+        ("avx10_1_512_amx", "amx_bf16"),
+        ("AVX512_CORE_BF16", "avx512_bf16"),
+        ("AVX512_CORE_FP16", "avx512_bf16"),
+        ("AVX512_CORE_VNNI", "avx512f"),
+        ("AVX2_VNNI", "avx2"),
+        ("SSE41", "avx2"),
+    ],
+)
+def test_instruction_sets_follow_onednn_s_limit(monkeypatch, cpuinfo, limit, most):
+    ordered = ["avx2", "avx512f", "avx512_bf16", "amx_bf16"]
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    assert instruction_sets(cpuinfo) == {*ordered[: ordered.index(most) + 1]}
+
+
+def test_without_onednn_no_instruction_sets_count(monkeypatch, cpuinfo):
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    assert instruction_sets(cpuinfo) == frozenset()
+
+
+def test_recommends_for_the_visible_devices(monkeypatch):
+    monkeypatch.setattr(devices, "instruction_sets", lambda: {"avx512_bf16"})
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [])
     got = recommend()
     assert got == choose([], {"avx512_bf16"})
-    policy(got.policy)
-    assert keras.config.dtype_policy().compute_dtype == "bfloat16"
+    assert keras.DTypePolicy(got.policy).compute_dtype == "bfloat16"
 
 
-def test_bfloat16_without_onednn_is_not_recommended(monkeypatch):
-    monkeypatch.setattr(devices, "cpu_flags", lambda: {"avx512_bf16"})
+@pytest.mark.parametrize(
+    ("name", "value"), [("TF_ENABLE_ONEDNN_OPTS", "0"), ("ONEDNN_MAX_CPU_ISA", "AVX2")]
+)
+def test_bfloat16_without_its_instructions_is_not_recommended(monkeypatch, name, value):
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [])
-    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    monkeypatch.setenv(name, value)
     assert recommend().policy == "float32"
 
 

@@ -1,0 +1,178 @@
+"""Which path computes a layer on this machine: Keras' operations or a faster one.
+
+Each `fast_...` function computes a layer of `gan_style.layers`, or returns None where
+Keras' own operations are at least as fast (as measured on two cores with AVX-512).
+"""
+
+import functools
+import os
+
+import keras
+import numpy as np
+from keras import ops
+
+from gan_style.hardware import im2col, winograd
+from gan_style.hardware.devices import instruction_sets, trains_on_cpu
+
+
+def accelerate(fast):
+    """Decorate a layer's `call`: where `fast` has a result, that is the layer's."""
+
+    def decorate(call):
+        @functools.wraps(call)
+        def fast_or_plain(layer, images, training=None):
+            enabled = os.environ.get("GAN_STYLE_FAST_CPU", "1") != "0"
+            result = fast(layer, images, training) if enabled else None
+            return call(layer, images, training) if result is None else result
+
+        return fast_or_plain
+
+    return decorate
+
+
+def fast_conv2d(layer, images, training):
+    """Compute a `Conv2D` layer of few filters, or in training on a CPU."""
+    kernel, dtype, stride = layer.kernel, layer.compute_dtype, layer.strides[0]
+    plain = layer.dilation_rate == (1, 1) and layer.groups == 1
+    if not plain or layer.strides != (stride, stride):
+        return None
+    if layer.data_format != "channels_last":
+        return None
+    images, kernel = (ops.cast(x, dtype) for x in (images, kernel))
+    rows, _, channels, filters = kernel.shape
+    valid = layer.padding == "valid" and stride == 1
+    tile_size = winograd_tile_size(images.shape, kernel.shape, dtype)
+    if valid and rows >= 4 and filters <= 4 < channels:
+        result = _conv2d_by_rows(images, kernel)
+    elif not (training and trains_on_cpu()):
+        return None
+    elif valid and tile_size:
+        result = winograd.convolve(images, kernel, tile_size)
+    elif im2col_is_faster(kernel.shape, dtype):
+        result = im2col.convolve(images, kernel, stride, layer.padding.upper())
+    else:
+        return None
+    if layer.use_bias:
+        result = result + ops.cast(layer.bias, result.dtype)
+    return layer.activation(ops.cast(result, dtype))
+
+
+def fast_upsample(layer, images, training):
+    """Compute an `UpsampleConv2D` layer, by Winograd in training on a CPU."""
+    dtype, kernel = layer.compute_dtype, layer.kernel
+    images = ops.cast(images, dtype)
+    fastest = upsample_is_faster(images.shape, kernel.shape, dtype)
+    if fastest and training and trains_on_cpu():
+        result = winograd.upsample(images, ops.cast(kernel, dtype))
+    else:
+        result = _upsample_by_phases(images, kernel, dtype)
+    return result if layer.bias is None else result + layer.bias
+
+
+def fast_norm(layer, images, training):
+    """Compute an `InstanceNormalization` in training by TensorFlow's batch norm.
+
+    A batch norm averages over images as well. So a few images are normalized one by
+    one, and more as one image with the channels of all. Export formats lack the
+    operation, which therefore serves in training alone.
+    """
+    tensorflow = keras.backend.backend() == "tensorflow"
+    if not (training and tensorflow) or images.dtype == "float64":
+        return None
+    import tensorflow as tf
+
+    def batch_norm(images):
+        channels = tf.shape(images)[-1:]
+        return tf.raw_ops.FusedBatchNormV3(
+            x=images,
+            scale=tf.ones(channels),
+            offset=tf.zeros(channels),
+            mean=tf.zeros(0),
+            variance=tf.zeros(0),
+            epsilon=layer.epsilon,
+            is_training=True,
+        ).y
+
+    images = ops.cast(images, layer.compute_dtype)
+    if images.shape[0] in (1, 2, 3, 4):
+        singles = tf.split(images, images.shape[0])
+        return tf.concat([batch_norm(single) for single in singles], 0)
+    batch, height, width, channels = tf.unstack(tf.shape(images))
+    merged = tf.transpose(images, (1, 2, 0, 3))
+    merged = tf.reshape(merged, (1, height, width, batch * channels))
+    merged = tf.reshape(batch_norm(merged), (height, width, batch, channels))
+    return tf.ensure_shape(tf.transpose(merged, (2, 0, 1, 3)), images.shape)
+
+
+def winograd_tile_size(images_shape, kernel_shape, dtype):
+    """Return m where F(m x m, 3x3) is faster than TensorFlow's convolution, or None."""
+    tile_size, channels = (4, 128) if dtype == "float32" else (2, 256)
+    *_, height, width, _ = images_shape
+    fits = (
+        tuple(kernel_shape[:2]) == (3, 3)
+        and min(kernel_shape[2:]) >= channels
+        and None not in (height, width)
+        and (height - 2) % tile_size == (width - 2) % tile_size == 0
+    )
+    return tile_size if fits and _winograd_suits(dtype) else None
+
+
+def upsample_is_faster(images_shape, kernel_shape, dtype):
+    """Return whether `winograd.upsample` is faster than `_upsample_by_phases`."""
+    *_, height, width, _ = images_shape
+    if None in (height, width) or height % 2 or width % 2:
+        return False
+    small = dtype == "bfloat16" and height * width <= 32 * 32
+    return kernel_shape[-1] >= (32 if small else 64) and _winograd_suits(dtype)
+
+
+def _winograd_suits(dtype):
+    # Without AVX-512, TensorFlow sums products of bfloat16 matrices in bfloat16; with
+    # AMX, the number of multiplications hardly counts.
+    sets = instruction_sets() & {"avx512_bf16", "amx_bf16"}
+    return dtype == "float32" or (dtype == "bfloat16" and sets == {"avx512_bf16"})
+
+
+def im2col_is_faster(kernel_shape, dtype):
+    """Return whether `im2col.convolve` is faster than TensorFlow's convolution."""
+    wide = min(kernel_shape[2:]) >= 64
+    return wide and dtype == "bfloat16" and "avx512_bf16" in instruction_sets()
+
+
+def _conv2d_by_rows(images, kernel):
+    """Convolve a tall kernel to few filters, such as the 7x7 to RGB of a ResNet.
+
+    TensorFlow's gradient of a convolution to 3 channels leaves most of a CPU idle. Here
+    each row of the kernel has channels of its own, 7 x 3, in a convolution with a
+    kernel one row high; a second one, of ones and zeros, sums the shifted rows, in
+    float32 under every policy.
+    """
+    height, width, channels, filters = kernel.shape
+    kernel = ops.transpose(kernel, (1, 2, 0, 3))
+    kernel = ops.reshape(kernel, (1, width, channels, height * filters))
+    shifts = np.eye(height * filters, dtype="float32")
+    shifts = shifts.reshape(-1, height, 1, filters).transpose(1, 2, 0, 3)
+    rows = ops.conv(images, kernel, padding="valid", data_format="channels_last")
+    rows = ops.cast(rows, "float32")
+    return ops.conv(rows, shifts, padding="valid", data_format="channels_last")
+
+
+def _upsample_by_phases(images, kernel, dtype):
+    """Convolve the small images to four times the filters, one set for each phase.
+
+    Four neighbouring outputs see the same 3x3 inputs, so this needs 9/16 of the
+    multiplications. Taps are summed before they are rounded to `dtype`.
+    """
+    channels, filters = kernel.shape[2:]
+    taps = winograd.UPSAMPLING_TAPS
+    # Both axes at once: phases (p, q) and inputs (a, b), of kernel taps (u, v).
+    taps = np.einsum("pau,qbv->pqabuv", taps, taps).reshape(36, 16)
+    kernel = ops.reshape(kernel, (16, -1))
+    kernel = ops.matmul(ops.convert_to_tensor(taps, kernel.dtype), kernel)
+    kernel = ops.transpose(ops.reshape(kernel, (4, 9, channels, -1)), (1, 2, 0, 3))
+    kernel = ops.cast(ops.reshape(kernel, (3, 3, channels, -1)), dtype)
+    phases = ops.conv(images, kernel, padding="same", data_format="channels_last")
+    _, height, width, _ = ops.shape(images)
+    phases = ops.reshape(phases, (-1, height, width, 2, 2, filters))
+    phases = ops.transpose(phases, (0, 1, 3, 2, 4, 5))
+    return ops.reshape(phases, (-1, 2 * height, 2 * width, filters))
