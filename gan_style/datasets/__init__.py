@@ -7,6 +7,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submodules=["samples"],
     submod_attrs={
         "loading": ["Data", "SAMPLES", "load"],
-        "downloads": ["DATASETS", "DownloadFailed", "fetch_dataset"],
+        "downloads": ["DATASETS", "fetch_dataset"],
     },
 )

@@ -1,8 +1,8 @@
 """From images to training batches, in tf.data, with random access.
 
 Which images a step sees and how they are cropped and flipped is a pure function of
-the seed and of the step's number. So a training goes on at any step as if it had never
-stopped, and no shuffling buffer holds images or takes time to fill.
+the seed and of the step's number. So a training resumes at any step bit for bit, and no
+shuffling buffer holds images or needs time to fill.
 """
 
 import collections.abc
@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from gan_style.utils.images import UnreadableImage
+from gan_style.utils.images import UnreadableImage, to_float
 
 _LONGEST = 4  # times the shorter side; what is longer is cut
 _READERS = min(8, os.cpu_count() or 1)
@@ -24,7 +24,7 @@ class Images(collections.abc.Sequence):
     """A sequence of images of one size, each read when it is asked for.
 
     Indexing gives uint8 `(size, size, 3)`, slicing such images stacked. An image
-    that is no square is cut to its middle.
+    that is not square is cut to its middle.
 
     Args:
         source: has a length, `read(index, side)` and `name(index)`.
@@ -36,8 +36,9 @@ class Images(collections.abc.Sequence):
     def __init__(self, source, size, keep=False, square=True):
         self.source = source
         self.size = size
+        self.keep = keep
         self.square = square
-        self._kept = {} if keep else None
+        self._kept = {}
 
     def __len__(self):
         return len(self.source)
@@ -45,16 +46,19 @@ class Images(collections.abc.Sequence):
     def __getitem__(self, index):
         if isinstance(index, slice):
             chosen = [self[i] for i in range(*index.indices(len(self)))]
-            return np.stack(chosen) if chosen else self._none()
-        count, place = len(self), index.__index__()
-        if not -count <= place < count:
-            raise IndexError(f"image {index} of {count}")
-        place %= count
-        if self._kept is None:
-            return self._read(place)
-        if place not in self._kept:
-            self._kept[place] = self._read(place)
-        return self._kept[place]
+            empty = np.empty((0, self.size, self.size, 3), np.uint8)
+            return np.stack(chosen) if chosen else empty
+        try:
+            index = range(len(self))[index]
+        except IndexError:
+            raise IndexError(f"image {index} of {len(self)}") from None
+        if index in self._kept:
+            return self._kept[index]
+        image = self.source.read(index, self.size)
+        image = scale_to(image, self.size, 1 if self.square else _LONGEST)
+        if self.keep:
+            self._kept[index] = image
+        return image
 
     def __array__(self, dtype=None, copy=None):
         return np.asarray(self[:], dtype)
@@ -63,47 +67,32 @@ class Images(collections.abc.Sequence):
         return f"<{len(self)} images of {self.size} x {self.size}>"
 
     def name(self, index):
-        """Says where an image comes from."""
+        """Say where an image comes from."""
         return self.source.name(index)
 
-    def _none(self):
-        return np.empty((0, self.size, self.size, 3), np.uint8)
 
-    def _read(self, index):
-        return scaled(self.source.read(index, self.size), self.size, self.square)
+def scale_to(image, side, longest):
+    """Scale a uint8 image until its shorter side has `side` pixels.
 
+    The middle of the longer side is kept, at most `longest` times the shorter one.
 
-def scaled(image, side, square=False):
-    """Scales an image until its shorter side has `side` pixels.
-
-    Args:
-        image: uint8 `(height, width, 3)`.
-        side: integer.
-        square: whether to cut the middle square; else the longer side stays, up to
-            four times the shorter one.
-
-    >>> scaled(np.zeros((20, 40, 3), "uint8"), 10).shape
+    >>> scale_to(np.zeros((20, 40, 3), "uint8"), 10, longest=4).shape
     (10, 20, 3)
     """
     height, width = image.shape[:2]
-    longest = min(height, width) * (1 if square else _LONGEST)
+    scale, longest = side / min(height, width), longest * min(height, width)
     cut_height, cut_width = min(height, longest), min(width, longest)
-    scale = side / min(height, width)
     size = (max(side, round(cut_width * scale)), max(side, round(cut_height * scale)))
     left, top = (width - cut_width) / 2, (height - cut_height) / 2
     if size == (width, height):
         return image
-    return np.asarray(
-        Image.fromarray(image).resize(
-            size,
-            Image.Resampling.BICUBIC,
-            box=(left, top, left + cut_width, top + cut_height),
-        )
-    )
+    box = (left, top, left + cut_width, top + cut_height)
+    image = Image.fromarray(image)
+    return np.asarray(image.resize(size, Image.Resampling.BICUBIC, box=box))
 
 
 class CounterRNG:
-    """Random numbers by name, not by turn: the same key and place, the same numbers.
+    """Random numbers addressed by key and place, in any order.
 
     The counter-based generator Philox (Salmon et al., 2011) as NumPy has it.
     """
@@ -112,11 +101,11 @@ class CounterRNG:
         self.key = np.array([seed % 2**64, stream], "uint64")
 
     def order(self, number, count):
-        """The order of `count` images in their pass `number`."""
+        """Return the order of `count` images in their pass `number`."""
         return np.argsort(self._raw(0, number, count), kind="stable")
 
     def choices(self, item):
-        """Three numbers in [0, 2^64) for one item: crop, crop, flip."""
+        """Return three integers in [0, 2^64) for one item: crop, crop, flip."""
         return [int(value) for value in self._raw(1, item, 3)]
 
     def _raw(self, purpose, place, count):
@@ -127,45 +116,40 @@ class CounterRNG:
 class AugmentedStream:
     """One domain's endless stream of augmented images, by their number.
 
-    Each pass takes every image once, in a new order.
+    Each pass uses every image once, in a new order.
 
     Args:
         images: `Images`, larger than `size`.
         size: the side of the crops.
-        draws: `CounterRNG`.
+        rng: a `CounterRNG`.
         period: items of one pass; where the images are fewer, some come again.
-        skip: whether to take the next one for an image that cannot be read.
+        skipped: a dict that collects the errors of images by name, each replaced by the
+            next image; None raises them.
     """
 
-    def __init__(self, images, size, draws, period, skip=False):
+    def __init__(self, images, size, rng, period, skipped=None):
         self.images = images
         self.size = size
-        self.draws = draws
+        self.rng = rng
         self.period = period
-        self.skip = skip
-        self.skipped = {}
+        self.skipped = skipped
         self._orders = {}
-
-    def index(self, item):
-        """Which image comes as item number `item`."""
-        number, place = divmod(item, self.period)
-        return int(self._order(number)[place % len(self.images)])
 
     def _order(self, number):
         order = self._orders.get(number)
         if order is None:
-            order = self.draws.order(number, len(self.images))
+            order = self.rng.order(number, len(self.images))
             # Only a few passes can be under way at once.
-            self._orders = {
+            recent = {
                 n: o for n, o in list(self._orders.items()) if abs(n - number) < 2
             }
-            self._orders[number] = order
+            self._orders = {**recent, number: order}
         return order
 
     def item(self, item):
-        """The image of item number `item`, cropped and flipped: uint8."""
+        """Return the image of item number `item`, cropped and flipped: uint8."""
         image = self._readable(item)
-        down, right, flip = self.draws.choices(item)
+        down, right, flip = self.rng.choices(item)
         top = down % (image.shape[0] - self.size + 1)
         left = right % (image.shape[1] - self.size + 1)
         crop = image[top : top + self.size, left : left + self.size]
@@ -173,23 +157,24 @@ class AugmentedStream:
 
     def _readable(self, item):
         number, place = divmod(item, self.period)
-        order, count = self._order(number), len(self.images)
-        for further in range(count):
-            index = int(order[(place + further) % count])
-            if index in self.skipped:
+        order = self._order(number)
+        for further in range(len(order)):
+            index = order[(place + further) % len(order)]
+            name = self.images.name(index)
+            if name in (self.skipped or ()):
                 continue
             try:
                 return self.images[index]
             except UnreadableImage as error:
-                if not self.skip:
+                if self.skipped is None:
                     raise
                 # Several threads may meet it at once; the first of them names it.
                 message = str(error)
-                if self.skipped.setdefault(index, message) is message:
+                if self.skipped.setdefault(name, message) is message:
                     warnings.warn(f"Skipped: {message}", stacklevel=2)
         raise UnreadableImage(
-            f"None of the {count} images can be read; the first: "
-            f"{next(iter(self.skipped.values()))}"
+            f"None of the {len(order)} images can be read; the last: "
+            f"{self.skipped[name]}"
         )
 
 
@@ -197,8 +182,8 @@ class TrainingCursor:
     """Where the next iteration over a training set begins.
 
     Attributes:
-        step: the step at which the next iteration starts. It starts there whatever was
-            iterated before; and the one after it goes on where that one ends.
+        step: the step at which the next iteration starts, whatever was iterated before.
+            It moves on by the steps of that iteration.
         steps_per_epoch: batches of one iteration.
         failure: the `UnreadableImage` that ended an iteration, or None.
     """
@@ -211,49 +196,39 @@ class TrainingCursor:
         self._batch_size = batch_size
 
     def dataset(self, steps=None, worker=0, workers=1, parts=1):
-        """A dataset whose every iteration takes `steps` batches, starting at `step`.
+        """Return a dataset whose every iteration gives `steps` batches, from `step` on.
 
         Args:
             steps: integer; `steps_per_epoch` by default.
-            worker, workers: of each batch this one of so many equal shares, for a
+            worker, workers: of each batch this one of `workers` equal shares, for a
                 training on several machines.
-            parts: integer; the share comes as so many batches, for replicas.
+            parts: integer; the share comes in that many batches, for replicas.
         """
         steps = steps or self.steps_per_epoch
+        batch, share = self._batch_size, self._batch_size // workers
 
         def begin():
-            first = self.step
-            self.step = first + steps
-            yield first
+            first, self.step = self.step, self.step + steps
+            return np.int64(first)
 
-        size, batch = self._streams[0].size, self._batch_size
-        share = batch // workers
+        def numbers(_):
+            # Called afresh by every iteration. Not a generator: the op of those changes
+            # how the whole process frees memory, which makes training slower.
+            first = tf.numpy_function(begin, [], tf.int64)
+            return tf.data.Dataset.range(first * share, (first + steps) * share)
 
         def item(number):
             return number // share * batch + worker * share + number % share
 
-        starts = tf.data.Dataset.from_generator(
-            begin, output_signature=tf.TensorSpec((), tf.int64)
-        )
-        dataset = (
-            starts.flat_map(
-                lambda first: tf.data.Dataset.range(
-                    first * share, (first + steps) * share
-                )
-            )
-            .map(
-                lambda number: _pair(self._items, item(number), size),
-                num_parallel_calls=_READERS,
-                deterministic=True,
-            )
-            .batch(share // parts, drop_remainder=True)
-            .apply(tf.data.experimental.assert_cardinality(steps * parts))
-            .apply(_ahead)
-        )
+        dataset = tf.data.Dataset.range(1).flat_map(numbers).map(item)
+        size = self._streams[0].size
+        dataset = _read_ahead(dataset, self.read, size, share // parts, full=True)
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps * parts))
         dataset.cursor = self
         return dataset
 
-    def _items(self, item):
+    def read(self, item):
+        """Return the images of A and of B of item number `item`."""
         try:
             return tuple(stream.item(int(item)) for stream in self._streams)
         except UnreadableImage as error:
@@ -261,71 +236,43 @@ class TrainingCursor:
             raise
 
 
-def _ahead(dataset):
-    """Reads a few batches ahead of what is asked for.
+def _read_ahead(numbers, read, size, batch_size, full):
+    """Turn numbers into batches, read in advance; `full` ones have a static shape."""
 
-    How many is fixed here, and not tuned by tf.data: its tuning thread sleeps twice as
-    long each time, and at the end of many an epoch TensorFlow 2.21 waits for it to wake
-    up, so that an epoch of 11 s took 20.
-    """
+    def pair(number):
+        images = tf.numpy_function(read, [number], (tf.uint8, tf.uint8))
+        images = (tf.ensure_shape(image, (size, size, 3)) for image in images)
+        return tuple(to_float(tf.cast(image, tf.float32)) for image in images)
+
+    # Not tuned by tf.data: its tuning thread sleeps twice as long each time, and at the
+    # end of many an epoch TensorFlow 2.21 waits for it to wake up, so that an epoch of
+    # 11 s took 20.
     options = tf.data.Options()
     options.autotune.enabled = False
-    return dataset.prefetch(_BATCHES_AHEAD).with_options(options)
+    pairs = numbers.map(pair, num_parallel_calls=_READERS, deterministic=True)
+    batches = pairs.batch(batch_size, drop_remainder=full)
+    return batches.prefetch(_BATCHES_AHEAD).with_options(options)
 
 
-def _pair(read, item, size):
-    images = tf.numpy_function(read, [item], (tf.uint8, tf.uint8))
-    return tuple(normalised(image, size) for image in images)
-
-
-def normalised(image, size):
-    """A uint8 tensor `(size, size, 3)` as float32 in [-1, 1]."""
-    image = tf.ensure_shape(image, (size, size, 3))
-    return tf.cast(image, tf.float32) / 127.5 - 1.0
-
-
-def training_set(images_a, images_b, size, batch_size, seed, skip=False):
-    """Unpaired batches for training: see `gan_style.datasets`.
-
-    Returns:
-        `(dataset, streams)`: a dataset with the attribute `cursor`, and the two
-        `AugmentedStream` behind it.
-    """
-    counts = [len(images_a), len(images_b)]
-    steps = -(-max(counts) // batch_size)
-    streams = [
-        AugmentedStream(
-            images,
-            size,
-            CounterRNG(seed, stream),
-            # The longer domain's passes are the epochs; the shorter one's run on.
-            steps * batch_size if count == max(counts) else count,
-            skip,
-        )
-        for stream, (images, count) in enumerate(
-            zip((images_a, images_b), counts, strict=True)
-        )
-    ]
-    return TrainingCursor(streams, batch_size, steps).dataset(), streams
+def training_set(images_a, images_b, size, batch_size, seed, skipped=None):
+    """Return unpaired batches for training, a dataset with the attribute `cursor`."""
+    longer = max(len(images_a), len(images_b))
+    steps = -(-longer // batch_size)
+    streams = []
+    for images in (images_a, images_b):
+        # The longer domain's passes are the epochs; the shorter one's run on.
+        period = steps * batch_size if len(images) == longer else len(images)
+        rng = CounterRNG(seed, len(streams))
+        streams.append(AugmentedStream(images, size, rng, period, skipped))
+    return TrainingCursor(streams, batch_size, steps).dataset()
 
 
 def evaluation_set(images_a, images_b, batch_size):
-    """Pairs for evaluation, as they are; the shorter domain repeats."""
-    size = images_a.size
-    count = max(len(images_a), len(images_b))
-    if not min(len(images_a), len(images_b)):
-        count = 0
+    """Return pairs for evaluation, not augmented; the shorter domain repeats."""
+    counts = len(images_a), len(images_b)
 
     def read(index):
-        return tuple(p[int(index) % len(p)] for p in (images_a, images_b))
+        return images_a[int(index) % counts[0]], images_b[int(index) % counts[1]]
 
-    return (
-        tf.data.Dataset.range(count)
-        .map(
-            lambda index: _pair(read, index, size),
-            num_parallel_calls=_READERS,
-            deterministic=True,
-        )
-        .batch(batch_size)
-        .apply(_ahead)
-    )
+    numbers = tf.data.Dataset.range(max(counts) if min(counts) else 0)
+    return _read_ahead(numbers, read, images_a.size, batch_size, full=False)

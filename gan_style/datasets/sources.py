@@ -9,7 +9,7 @@ from gan_style.utils.images import check_image, read_image
 
 
 class FileImages:
-    """The images of a folder, one file each."""
+    """Image files, one each."""
 
     def __init__(self, paths):
         self.paths = paths
@@ -21,43 +21,37 @@ class FileImages:
         return str(self.paths[index])
 
     def check(self, index):
-        """Looks at one file's header."""
         check_image(self.paths[index])
 
     def read(self, index, side=None):
-        """Reads one image, for `side` pixels of it where that is given."""
         return read_image(self.paths[index], at_least=side and 2 * side)
 
 
 class SampleImages:
-    """Drawn images, one for each seed."""
+    """Drawn images, one for each seed from `first_seed` on."""
 
     def __init__(self, draw, kind, first_seed, count):
-        self.draw = draw
-        self.kind = kind
-        self.first_seed = first_seed
-        self.count = count
+        self.draw, self.kind = draw, kind
+        self.seeds = range(first_seed, first_seed + count)
 
     def __len__(self):
-        return self.count
+        return len(self.seeds)
 
     def name(self, index):
-        return f"{self.kind} {self.first_seed + index}"
+        return f"{self.kind} {self.seeds[index]}"
 
     def check(self, index):
         """A drawn image is always readable."""
 
     def read(self, index, side=128):
-        """CounterRNG one image, `side` pixels wide."""
-        return self.draw(self.kind, self.first_seed + index, size=side)
+        return self.draw(self.kind, self.seeds[index], size=side)
 
 
 class Subset:
     """Some images of a source."""
 
     def __init__(self, source, indices):
-        self.source = source
-        self.indices = indices
+        self.source, self.indices = source, indices
 
     def __len__(self):
         return len(self.indices)

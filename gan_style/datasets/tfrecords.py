@@ -2,10 +2,10 @@
 
 import os
 import struct
-from pathlib import Path
 
 import numpy as np
 
+from gan_style.utils.checks import check_path
 from gan_style.utils.images import NoImages, UnreadableImage, found, read_image
 
 SUFFIXES = (".tfrec", ".tfrecord", ".tfrecords")
@@ -15,107 +15,95 @@ _HEADER, _FOOTER = 12, 4  # 8 bytes of length and their checksum; the data's che
 class RecordImages:
     """The images of a folder of TFRecord shards, laid out as Kaggle's are.
 
-    Each record is a `tf.train.Example` whose feature `image` holds the bytes of a
+    Each record is a `tf.train.Example` whose feature `image` holds the bytes of an
     image file; others, such as `image_name` and `target`, are not needed. Opening
     walks over the records' headers alone; an image is read when it is asked for.
 
     Args:
         folder: a path; its `.tfrec` (`.tfrecord`, `.tfrecords`) files are the shards,
-            taken in the order of their names.
+            in the order of their names.
 
     Raises:
         NoImages: if there is no shard.
-        UnreadableImage: if a shard is truncated, compressed or no TFRecord file.
+        UnreadableImage: if a shard is truncated, compressed or not a TFRecord file.
     """
 
     def __init__(self, folder):
-        self.folder = Path(folder)
-        self.shards = shards_of(folder)
-        if not self.shards:
+        self.folder = check_path("RecordImages", "folder", folder)
+        self.shards = shards_of(self.folder)
+        records = [
+            (shard, number, *place)
+            for shard, name in enumerate(self.shards)
+            for number, place in enumerate(_index(self.folder / name))
+        ]
+        self._records = np.array(records, "int64").reshape(-1, 4)
+        if not records:
             raise NoImages(
-                f"{folder}: holds no TFRecord shard ({', '.join(SUFFIXES)}), but: "
-                f"{found(os.listdir(folder))}. Check the path."
+                f"{folder}: holds {found(os.listdir(self.folder))}, but must hold "
+                f"TFRecord shards ({', '.join(SUFFIXES)}) of records. Check the path."
             )
-        indices = [_index(self.folder / shard) for shard in self.shards]
-        self._first = np.cumsum([0, *map(len, indices)])
-        self._records = np.concatenate(indices)
-        if not len(self._records):
-            raise NoImages(f"{folder}: its {len(self.shards)} shards hold no record.")
 
     def __len__(self):
         return len(self._records)
 
     def name(self, index):
-        shard, number = self._place(index)
+        shard, number, _, _ = self._records[index]
         return f"{self.folder / self.shards[shard]}, record {number}"
 
     def check(self, index):
         """Headers were looked at when the shard was opened."""
 
     def read(self, index, side=None):
-        """Reads one image, for `side` pixels of it where that is given."""
-        offset, length = self._records[index]
-        shard, _ = self._place(index)
+        shard, _, offset, length = self._records[index]
         try:
             with open(self.folder / self.shards[shard], "rb") as file:
                 file.seek(offset)
-                record = file.read(length)
-            return read_image(_image_bytes(record), at_least=side and 2 * side)
+                content = _image_bytes(file.read(length))
+            return read_image(content, at_least=side and 2 * side)
         except (ValueError, OSError) as error:
             raise UnreadableImage(f"{self.name(index)}: {error}") from error
 
-    def _place(self, index):
-        shard = int(np.searchsorted(self._first, index, side="right")) - 1
-        return shard, int(index - self._first[shard])
-
 
 def shards_of(folder):
-    """The names of a folder's TFRecord shards, sorted.
+    """Return the names of a folder's TFRecord shards, sorted.
 
     Raises:
-        NoImages: if there is no such folder.
+        NoImages: if the folder cannot be read.
     """
     try:
         with os.scandir(folder) as entries:
-            return sorted(
-                entry.name
-                for entry in entries
-                if entry.name.endswith(SUFFIXES)
-                and not entry.name.startswith(".")
-                and entry.is_file()
-            )
-    except (OSError, ValueError) as error:
+            files = [entry.name for entry in entries if entry.is_file()]
+    except OSError as error:
         raise NoImages(
-            f"{folder}: is no folder that can be read ({error}). Check the path."
+            f"{folder}: cannot be read ({error}), but must be a folder. Check the path."
         ) from error
+    return sorted(f for f in files if f.endswith(SUFFIXES) and not f.startswith("."))
 
 
 def _index(path):
-    size, offset, records = os.path.getsize(path), 0, []
+    """Yield the offset and the length of each record's data."""
+    size, offset, number, fault = os.path.getsize(path), 0, 0, ""
     with open(path, "rb") as file:
-        while offset < size:
+        while offset < size and not fault:
             file.seek(offset)
             header = file.read(_HEADER)
+            length, checksum = struct.unpack("<QI", header.ljust(_HEADER, b"\0"))
             if len(header) < _HEADER:
-                raise _broken(path, len(records), "ends within a header")
-            length, checksum = struct.unpack("<QI", header)
-            if checksum != _masked_crc32c(header[:8]):
-                kind = (
-                    "is compressed" if header[:2] == b"\x1f\x8b" else "is no TFRecord"
-                )
-                raise _broken(path, len(records), f"{kind} or damaged")
-            if offset + _HEADER + length + _FOOTER > size:
-                raise _broken(path, len(records), "is truncated")
-            records.append((offset + _HEADER, length))
-            offset += _HEADER + length + _FOOTER
-    return np.array(records, "int64").reshape(-1, 2)
-
-
-def _broken(path, number, what):
-    return UnreadableImage(
-        f"{path}: {what}, at record {number}. Shards have to be whole, uncompressed "
-        "TFRecord files; fetch this one again, or take it out of the folder."
-    )
+                fault = "ends within a header"
+            elif checksum != masked_crc32c(header[:8]):
+                kind = "compressed" if header[:2] == b"\x1f\x8b" else "not a TFRecord"
+                fault = f"is {kind} or damaged"
+            elif offset + _HEADER + length + _FOOTER > size:
+                fault = "is truncated"
+            else:
+                yield offset + _HEADER, length
+                offset += _HEADER + length + _FOOTER
+                number += 1
+    if fault:
+        raise UnreadableImage(
+            f"{path}: {fault}, at record {number}, but must be a whole, uncompressed "
+            "TFRecord file. Fetch it again, or take it out of the folder."
+        )
 
 
 def _image_bytes(record):
@@ -125,30 +113,23 @@ def _image_bytes(record):
     try:
         features = tf.train.Example.FromString(record).features.feature
     except DecodeError as error:
-        raise UnreadableImage(f"is no tf.train.Example ({error}).") from error
+        raise UnreadableImage(
+            f"cannot be parsed ({error}), but must be a tf.train.Example."
+        ) from error
     if "image" not in features or not features["image"].bytes_list.value:
         raise UnreadableImage(
-            f"has the features {sorted(features)}, but 'image' with the bytes of a "
-            "image file was expected."
+            f"has the features {sorted(features)}, but must have 'image' with the "
+            "bytes of an image file."
         )
     return features["image"].bytes_list.value[0]
 
 
-def _crc32c_table():
-    table = []
-    for value in range(256):
-        for _ in range(8):
-            value = (value >> 1) ^ (0x82F63B78 if value & 1 else 0)
-        table.append(value)
-    return table
-
-
-_TABLE = _crc32c_table()
-
-
-def _masked_crc32c(data):
+def masked_crc32c(data):
+    """Return the checksum that guards a TFRecord's parts (CRC-32C, turned round)."""
     crc = 0xFFFFFFFF
     for byte in data:
-        crc = _TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
     crc ^= 0xFFFFFFFF
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF

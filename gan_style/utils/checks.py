@@ -1,5 +1,9 @@
-"""Checks of arguments that several modules share."""
+"""Checks of arguments: each returns the value, or raises a `ValueError` of one form.
 
+`owner: name is VALUE, but must be EXPECTED.` The owner is what the user called.
+"""
+
+import contextlib
 import numbers
 import os
 from collections.abc import Iterable
@@ -7,33 +11,37 @@ from pathlib import Path
 
 import numpy as np
 
+TOLERANCE = 1e-3  # by which an image may exceed [-1, 1], as resized ones do
+
+
+def summarize(value, most=80):
+    """Describe a value on one line, for an error.
+
+    >>> summarize("x" * 100, most=10)
+    "'xxxxxx..."
+    """
+    text = " ".join(repr(value).split())
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def _refused(owner, name, value, expected):
+    return ValueError(f"{owner}: {name} is {summarize(value)}, but must be {expected}.")
+
 
 def check_int(owner, name, value, minimum=1):
-    """Returns `value` as an int, or says what `owner` needs.
-
-    Raises:
-        ValueError: when `value` is not an integer of at least `minimum`.
+    """Return an integer of at least `minimum` as an int.
 
     >>> check_int("unet_generator", "filters", 32)
     32
     """
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, numbers.Integral)
-        or value < minimum
-    ):
-        raise ValueError(
-            f"{owner}: {name} is {summarize(value)}, but must be an integer of at "
-            f"least {minimum}."
-        )
+    integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not integer or value < minimum:
+        raise _refused(owner, name, value, f"an integer of at least {minimum}")
     return int(value)
 
 
 def check_number(owner, name, value, minimum=0.0, maximum=float("inf")):
-    """Returns `value` as a float, or says what `owner` needs.
-
-    Raises:
-        ValueError: when `value` is not a finite number from `minimum` to `maximum`.
+    """Return a finite number from `minimum` to `maximum` as a float.
 
     >>> check_number("CycleGAN", "identity_weight", 5)
     5.0
@@ -43,17 +51,12 @@ def check_number(owner, name, value, minimum=0.0, maximum=float("inf")):
         expected = f"a finite number of at least {minimum:g}"
         if maximum < float("inf"):
             expected = f"a number from {minimum:g} to {maximum:g}"
-        raise ValueError(
-            f"{owner}: {name} is {summarize(value)}, but must be {expected}."
-        )
+        raise _refused(owner, name, value, expected)
     return float(value)
 
 
 def check_choice(owner, name, value, choices):
-    """Returns `value` if it is one of `choices`, or says which there are.
-
-    Raises:
-        ValueError: for anything else.
+    """Return `value` if it is one of `choices`.
 
     >>> check_choice("load", "unreadable", "skip", ("error", "skip"))
     'skip'
@@ -63,75 +66,36 @@ def check_choice(owner, name, value, choices):
         return value
     *first, last = (repr(one) for one in choices)
     known = f"{', '.join(first)} or {last}" if first else last
-    raise ValueError(f"{owner}: {name} is {value!r}, but must be {known}.")
+    raise _refused(owner, name, value, known)
 
 
 def check_list(owner, name, value, what):
-    """Returns the items of `value` as a list, or says what `owner` needs.
-
-    A string, which Python takes for a sequence of letters, is none.
-
-    Args:
-        owner, name, value: whose argument it is.
-        what: what the items have to be, for the error.
-
-    Raises:
-        ValueError: when `value` has no items.
+    """Return the items of `value`, which must not be a string, as a list.
 
     >>> check_list("load", "source", (1, 2), "two folders")
     [1, 2]
     """
-    try:
-        if not isinstance(value, (str, bytes)) and isinstance(value, Iterable):
+    with contextlib.suppress(TypeError):  # of an array without dimensions
+        if isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
             return list(value)
-    except TypeError:
-        pass  # an array without dimensions
-    raise ValueError(
-        f"{owner}: {name} is {summarize(value)}, but must be a list: {what}."
-    )
-
-
-def summarize(value, most=80):
-    """Describes a value on one line, for an error.
-
-    >>> summarize("x" * 100, most=10)
-    "'xxxxxx..."
-    """
-    text = " ".join(repr(value).split())
-    return text if len(text) <= most else f"{text[: most - 3]}..."
+    raise _refused(owner, name, value, f"a list: {what}")
 
 
 def check_sequence(owner, name, value, what):
-    """Returns `value` as it is if it has a length and items, or says what it needs.
-
-    Raises:
-        ValueError: for what is no list, array or other sequence, and for strings.
+    """Return `value`, which must have a length and items and not be a string.
 
     >>> check_sequence("baselines", "images", range(3), "images")
     range(0, 3)
     """
-    try:
-        if not isinstance(value, (str, bytes, dict)) and isinstance(value, Iterable):
+    with contextlib.suppress(TypeError):  # of a generator
+        if isinstance(value, Iterable) and not isinstance(value, (str, bytes, dict)):
             len(value)
             return value
-    except TypeError:
-        pass  # an array without dimensions, or a generator
-    raise ValueError(
-        f"{owner}: {name} is {summarize(value)}, but must be a list or an array of "
-        f"{what}."
-    )
+    raise _refused(owner, name, value, f"a list or an array of {what}")
 
 
 def check_array(owner, name, value, dimensions=None, shape="(count, ...)"):
-    """Returns `value` as an array of real numbers, or says what `owner` needs.
-
-    Args:
-        owner, name, value: whose argument it is.
-        dimensions: how many there have to be, or None for any.
-        shape: what they mean, for the error.
-
-    Raises:
-        ValueError: for what is no such array.
+    """Return an array of numbers, with `dimensions` of the meaning `shape` if given.
 
     >>> check_array("report", "truth", [[1, 2]], 2).shape
     (1, 2)
@@ -149,52 +113,41 @@ def check_array(owner, name, value, dimensions=None, shape="(count, ...)"):
     return array
 
 
-def check_path(owner, name, value):
-    """Returns `value` as a `pathlib.Path`, or says what `owner` needs.
+def check_range(owner, name, images):
+    """Refuse images that are not finite or, but for rounding, not in [-1, 1].
 
-    Raises:
-        ValueError: for what cannot be the path of anything.
+    >>> check_range("fit", "x", np.full((1, 8, 8, 3), 200, "uint8"))
+    Traceback (most recent call last):
+    ValueError: fit: x holds numbers from 200 to 200 (uint8), but must be in [-1, 1].
+    Pass x / 127.5 - 1 as float32.
+    """
+    images = np.asarray(images)
+    low, high = (images.min(), images.max()) if images.size else (0, 0)
+    if not -1 - TOLERANCE <= low <= high <= 1 + TOLERANCE:  # also where there is a NaN
+        remedy = f"Pass {name} / 127.5 - 1 as float32."
+        if not np.isfinite([low, high]).all():
+            remedy = "Find out why it is not finite."
+        raise ValueError(
+            f"{owner}: {name} holds numbers from {low:.4g} to {high:.4g} "
+            f"({images.dtype}), but must be in [-1, 1]. {remedy}"
+        )
+
+
+def check_path(owner, name, value):
+    """Return a valid path as a `pathlib.Path`, with `~` expanded.
 
     >>> check_path("LossCurves", "folder", "outputs").name
     'outputs'
     """
-    reason = ""
-    if isinstance(value, (str, os.PathLike)):
-        try:
-            os.lstat(value)
-            return Path(value)
-        except (FileNotFoundError, NotADirectoryError):
-            return Path(value)
-        except (OSError, ValueError) as error:
-            reason = f" ({getattr(error, 'strerror', None) or error})"
-    raise ValueError(
-        f"{owner}: {name} is {summarize(value)}{reason}, but must be a path, a "
-        "string or a pathlib.Path."
-    )
-
-
-def check_training_images(owner, name, images):
-    """Refuses an array of images that would spoil a training without a word.
-
-    Raises:
-        ValueError: for an array with numbers that are not finite or not in [-1, 1].
-
-    >>> check_training_images("fit", "x", np.full((1, 8, 8, 3), 200, "uint8"))
-    Traceback (most recent call last):
-    ValueError: fit: x holds numbers from 200 to 200 (uint8), but images must be in
-    [-1, 1]. Pass x / 127.5 - 1 as float32, or a dataset of gan_style.datasets.
-    """
-    images = np.asarray(images)
-    low, high = (images.min(), images.max()) if images.size else (0, 0)
-    if not -1.001 <= low <= high <= 1.001:  # also where there is a NaN
-        finite = np.isfinite([low, high]).all()
-        raise ValueError(
-            f"{owner}: {name} holds numbers from {low:.4g} to {high:.4g} "
-            f"({images.dtype}), but images must be in [-1, 1]. "
-            + (
-                f"Pass {name} / 127.5 - 1 as float32, or a dataset of "
-                "gan_style.datasets."
-                if finite
-                else "Look for where what is not finite comes from."
-            )
-        )
+    expected = "a path, a string or a pathlib.Path"
+    if not isinstance(value, (str, os.PathLike)):
+        raise _refused(owner, name, value, expected)
+    try:
+        path = Path(value).expanduser()
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            os.lstat(path)
+        return path
+    # RuntimeError: the home of an unknown user.
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
+        expected += f" ({getattr(error, 'strerror', None) or error})"
+        raise _refused(owner, name, value, expected) from error

@@ -1,16 +1,21 @@
-"""Writes files whole or not at all, and says which one could not be written."""
+"""Files: written completely or not at all, named in errors, checked for bombs."""
 
 import contextlib
 import errno
 import os
 import shutil
 import tempfile
+import zipfile
 from pathlib import Path
+
+
+class BadArchive(ValueError):
+    """A file that is damaged, hostile or too large: says which, and why."""
 
 
 @contextlib.contextmanager
 def name_file_in_errors(path):
-    """Gives an `OSError` of writing the file's name, which a full disk's lacks.
+    """Give an `OSError` of writing the file's name, which a full disk's lacks.
 
     >>> with name_file_in_errors("outputs/sea.png"):
     ...     raise OSError(28, "No space left on device")
@@ -33,27 +38,17 @@ def name_file_in_errors(path):
 
 @contextlib.contextmanager
 def atomic_write(path, partial=None, durable=False, needs=0):
-    """Gives a path to write to, which takes a file's place once it is whole.
+    """Yield a path to write to, which replaces a file once it is complete.
 
     Args:
         path: the file. Its folder is made.
-        partial: the name beside it; by default one that no other process takes.
+        partial: the name beside it; by default one that no other process uses.
         durable: whether to wait until the disk has it, so that a power cut does not
             leave an empty file.
         needs: bytes without which writing does not even begin.
 
-    Yields:
-        The path to write to. Where that fails, nothing is left there.
-
     Raises:
         OSError: with the file's name; what was there before is as it was.
-
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "new" / "notes.txt"
-    ...     with atomic_write(path) as partial:
-    ...         _ = partial.write_text("whole")
-    ...     path.read_text(), len(os.listdir(path.parent))
-    ('whole', 1)
     """
     path = Path(path)
     partial = path.with_name(partial or f".{path.name}.{os.getpid()}.part")
@@ -61,7 +56,7 @@ def atomic_write(path, partial=None, durable=False, needs=0):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if needs:
-                partial.unlink(missing_ok=True)  # what a killed process left takes room
+                partial.unlink(missing_ok=True)  # a killed process may have left it
                 disk = shutil.disk_usage(path.parent)
                 # A file system that knows no sizes says 0 to everything.
                 if disk.total and disk.free < needs:
@@ -72,19 +67,33 @@ def atomic_write(path, partial=None, durable=False, needs=0):
                     os.fsync(file.fileno())
             os.replace(partial, path)
         except BaseException:
-            # A disk that has become read-only does not give it away, either.
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # of a disk that is read-only by now
                 partial.unlink(missing_ok=True)
             raise
 
 
 def check_writable(folder):
-    """Makes a folder and tries to write there, before hours of work depend on it.
-
-    Raises:
-        OSError: with a name, where that is not possible.
-    """
+    """Make a folder and try to write there, before hours of work depend on it."""
     with name_file_in_errors(folder):
         Path(folder).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
+
+
+def check_stored(archive):
+    """Refuse a .npz, .keras or .pth file that unpacks to more bytes than it has.
+
+    NumPy, Keras and PyTorch write them uncompressed; a bomb is not.
+    """
+    try:
+        with zipfile.ZipFile(archive) as content:
+            unpacked = sum(member.file_size for member in content.infolist())
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        raise BadArchive(
+            f"{archive}: is damaged, or of another kind ({error})."
+        ) from error
+    if unpacked > (size := os.path.getsize(archive)):
+        raise BadArchive(
+            f"{archive}: has {size} bytes and unpacks to {unpacked}, which no file of "
+            "its kind does."
+        )

@@ -1,19 +1,18 @@
 """Downloads, from a server on loopback: interrupted, wrong, hostile, and cached."""
 
 import hashlib
-import http.server
 import os
 import threading
-import time
-import zipfile
 
 import pytest
-from helpers.server import Handler, Server, archive
+from helpers.server import Server, archive
 
 from gan_style import datasets
 from gan_style.datasets import downloads
-from gan_style.datasets.downloads import DownloadFailed, download, fetch_dataset
-from gan_style.utils.archives import BadArchive, unpack
+from gan_style.datasets.downloads import fetch_dataset
+from gan_style.utils.download import DownloadFailed
+
+LOCKS = ["tiny.lock", "tiny.zip.lock"]
 
 
 @pytest.fixture
@@ -50,7 +49,7 @@ def test_a_named_dataset_is_fetched_once_and_makes_no_request_again(
     assert len(server.asked) == 1
     assert datasets.load("tiny", 16).train_a[2][0, 0].tolist() == [2, 0, 0]
     assert len(server.asked) == 1
-    assert sorted(os.listdir(tmp_path)) == ["tiny", "tiny.lock"]
+    assert sorted(os.listdir(tmp_path)) == ["tiny", *LOCKS]
 
 
 def test_an_archive_put_into_the_cache_by_hand_makes_no_request(serve, tmp_path):
@@ -63,7 +62,7 @@ def test_an_archive_put_into_the_cache_by_hand_makes_no_request(serve, tmp_path)
 def test_a_wrong_archive_in_the_cache_is_named_and_left_alone(serve, tmp_path):
     server = serve(archive())
     (tmp_path / "tiny.zip").write_bytes(b"mine")
-    with pytest.raises(DownloadFailed, match=r"tiny.zip has 4 bytes.*Take it away"):
+    with pytest.raises(DownloadFailed, match=r"tiny.zip has 4 bytes.*Remove it"):
         fetch_dataset("tiny", cache=tmp_path)
     assert (tmp_path / "tiny.zip").read_bytes() == b"mine"
     assert server.asked == []
@@ -94,9 +93,9 @@ def test_a_server_without_ranges_sends_everything_again(serve, tmp_path):
 def test_another_checksum_is_refused_and_nothing_is_left(serve, tmp_path):
     good = archive()
     serve(good[:-1] + b"!", known=good)
-    with pytest.raises(DownloadFailed, match="SHA-256 .* were expected"):
+    with pytest.raises(DownloadFailed, match="sha256 .* but must have"):
         fetch_dataset("tiny", cache=tmp_path)
-    assert os.listdir(tmp_path) == ["tiny.lock"]
+    assert sorted(os.listdir(tmp_path)) == LOCKS
 
 
 @pytest.mark.parametrize("announce", [True, False])
@@ -114,7 +113,7 @@ def test_a_size_that_is_announced_wrong_is_refused_before_it_is_fetched(
 ):
     good = archive()
     serve(good + b"more", known=good)
-    with pytest.raises(DownloadFailed, match=f"{len(good) + 4} bytes, but {len(good)}"):
+    with pytest.raises(DownloadFailed, match=f"{len(good) + 4} bytes.* {len(good)}"):
         fetch_dataset("tiny", cache=tmp_path)
     assert not (tmp_path / "tiny.zip.part").exists()
 
@@ -130,59 +129,6 @@ def test_a_server_that_says_no_is_asked_once(serve, tmp_path):
     with pytest.raises(DownloadFailed, match="404"):
         fetch_dataset("tiny", cache=tmp_path)
     assert len(server.asked) == 1
-
-
-def test_a_server_that_never_answers_is_given_up_in_time(tmp_path):
-    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as silent:  # serves nobody
-        url = f"http://127.0.0.1:{silent.server_port}/x.zip"
-        with pytest.raises(DownloadFailed, match="no answer within 0.2 seconds"):
-            download(url, tmp_path / "x.zip", 9, "", connect_seconds=0.2)
-
-
-def test_a_server_that_trickles_is_given_up_in_time(serve, tmp_path, monkeypatch):
-    monkeypatch.setattr(downloads, "_PATIENCE", 0.3)
-    content = bytes(3000)
-    server = serve(content, pause=0.02)
-    digest = hashlib.sha256(content).hexdigest()
-    begun = time.monotonic()
-    with pytest.raises(DownloadFailed, match="too slow to wait for"):
-        download(f"{server.site}/x", tmp_path / "x", len(content), digest)
-    assert time.monotonic() - begun < 5
-    assert [path.name for path in tmp_path.iterdir()] == ["x.part"]
-    server.pause = 0
-    download(f"{server.site}/x", tmp_path / "x", len(content), digest)
-    assert (tmp_path / "x").read_bytes() == content
-
-
-@pytest.mark.parametrize(
-    "name", ["../outside.png", "/outside.png", "tiny/../../x.png", "a\\..\\x", "C:/x"]
-)
-def test_a_member_that_points_outside_is_refused_and_nothing_unpacked(
-    serve, tmp_path, name
-):
-    cache = tmp_path / "cache"
-    serve(archive([(name, b"no")]))
-    with pytest.raises(DownloadFailed, match="points outside; nothing was unpacked"):
-        fetch_dataset("tiny", cache=cache)
-    assert sorted(os.listdir(tmp_path)) == ["cache"]
-    assert not (cache / "tiny").exists()
-
-
-def test_a_link_is_refused(tmp_path):
-    link = zipfile.ZipInfo("tiny/trainA/link.png")
-    link.external_attr = 0o120777 << 16
-    (tmp_path / "tiny.zip").write_bytes(archive([(link, "/etc/passwd")]))
-    with pytest.raises(BadArchive, match="is a link"):
-        unpack(tmp_path / "tiny.zip", tmp_path / "tiny")
-    assert os.listdir(tmp_path) == ["tiny.zip"]
-
-
-@pytest.mark.parametrize("limit", [{"most_files": 6}, {"most_bytes": 100}])
-def test_an_archive_beyond_the_limits_is_refused(tmp_path, limit):
-    (tmp_path / "tiny.zip").write_bytes(archive())
-    with pytest.raises(BadArchive):
-        unpack(tmp_path / "tiny.zip", tmp_path / "tiny", **limit)
-    assert os.listdir(tmp_path) == ["tiny.zip"]
 
 
 def test_an_unknown_name_lists_the_known_ones():

@@ -171,6 +171,12 @@ class TestTraining:
         assert min(reds) < 40 and max(reds) > 215
         assert min(greens) > 140  # 16 of 18 rows, so 15 x 10 levels
 
+    def test_batches_have_a_static_shape(self, folder):
+        data = load(folder, batch_size=2)
+        shapes = [spec.shape.as_list() for spec in data.train.element_spec]
+        assert shapes == 2 * [[2, SIDE, SIDE, 3]]
+        assert data.train.cardinality() == data.steps_per_epoch == 3
+
     def test_no_epoch_waits_for_a_thread_that_tunes(self, folder):
         data = load(folder)
         for dataset in (data.train, data.test):
@@ -188,6 +194,27 @@ class TestTraining:
         with pytest.raises(tf.errors.OpError):
             seen(read)
         assert "does not exist" in str(read.train.cursor.failure)
+
+    @pytest.mark.parametrize(
+        ("megabytes", "training", "testing"),
+        [(1.0, True, True), (0.0115, True, False), (0.009, False, False)],
+    )
+    def test_test_images_count_in_the_memory(
+        self, folder, megabytes, training, testing
+    ):
+        # 8 training images of 18 x 18, 4/3 of them, and 3 test images of 16 x 16:
+        # 10,368 and 2,304 bytes.
+        data = load(folder, cache_megabytes=megabytes)
+        seen(data), list(data.test)
+        for part in ("trainB", "testB"):
+            for path in (folder / part).iterdir():
+                path.unlink()
+        for dataset, kept in ((data.train, training), (data.test, testing)):
+            if kept:
+                assert list(dataset)
+            else:
+                with pytest.raises(tf.errors.OpError, match="does not exist"):
+                    list(dataset)
 
 
 class TestTests:
@@ -209,9 +236,13 @@ class TestTests:
         taken = [images[:][:, 0, 0, 2].tolist() for images in sets]
         assert taken == [[1], [2, 3], [101, 102, 103], [104, 105]]
 
-    def test_leave_one_image_to_train_on(self, folder):
-        data = load((folder / "trainA", folder / "trainB"), test_count=4)
-        assert [len(data.train_a), len(data.train_b)] == [1, 1]
+    @pytest.mark.parametrize("count", [3, 4, 500])
+    def test_that_leave_no_image_to_train_on_are_refused(self, folder, count):
+        message = rf"test_count is {count}, .*trainA holds 3 images.*Give at most 2"
+        with pytest.raises(ValueError, match=message):
+            load((folder / "trainA", folder / "trainB"), test_count=count)
+        data = load((folder / "trainA", folder / "trainB"), test_count=2)
+        assert [len(data.train_a), len(data.train_b)] == [1, 3]
 
     def test_counts_take_the_first_ones(self, folder):
         data = load(folder, train_count=2, test_count=1)
@@ -404,8 +435,8 @@ class TestRecords:
     @pytest.mark.parametrize(
         ("record", "message"),
         [
-            (example(5, image=b"no image"), "no image that can be read"),
-            (b"\xff\xff", "no tf.train.Example"),
+            (example(5, image=b"no image"), "not an image that can be read"),
+            (b"\xff\xff", "must be a tf.train.Example"),
             (tf.train.Example().SerializeToString(), "'image' with the bytes"),
         ],
         ids=["no image", "no example", "no image"],
@@ -497,8 +528,13 @@ class TestRefusals:
         with pytest.raises(ValueError, match=r"'apples'.*samples/fruit.*apple2orange"):
             datasets.load("apples")
 
+    def test_a_folder_below_the_home(self, folder, monkeypatch):
+        monkeypatch.setenv("HOME", str(folder.parent))
+        assert len(load(f"~/{folder.name}").train_b) == 5
+        assert len(load((f"~/{folder.name}/trainA", folder / "trainB")).train_a) == 3
+
     def test_a_folder_that_is_not_there(self, tmp_path):
-        with pytest.raises(NoImages, match="no folder that can be read"):
+        with pytest.raises(NoImages, match="none', which cannot be read"):
             load(tmp_path / "none")
 
     def test_a_folder_of_another_layout_says_what_it_holds(self, folder):
@@ -513,10 +549,10 @@ class TestRefusals:
             load(folder)
 
     def test_three_folders(self, folder):
-        with pytest.raises(ValueError, match=r"holds 3 folders.*\(a, b\)"):
+        with pytest.raises(ValueError, match=r"is 3 folders.*\(a, b\)"):
             load([folder] * 3)
 
     @pytest.mark.parametrize("source", [None, 7, object()])
     def test_what_is_no_source(self, source):
-        with pytest.raises(ValueError, match="source is .*has to be a name"):
+        with pytest.raises(ValueError, match="source is .*must be a name"):
             datasets.load(source)

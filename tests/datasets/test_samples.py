@@ -163,7 +163,7 @@ def test_images_are_those_of_other_machines(name, arguments, mean):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: samples.landscape("sketch", 0), "has to be 'photograph' or 'paint"),
+        (lambda: samples.landscape("sketch", 0), "must be 'photograph' or 'paint"),
         (lambda: samples.landscape("painting", True), "seed is True"),
         (lambda: samples.photograph(3.5), "size is 3.5"),
         (lambda: samples.painting(8), "size is 8"),

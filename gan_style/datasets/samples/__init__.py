@@ -7,15 +7,12 @@ the levels are too, but for the odd one that a mathematics library rounds anothe
 
 import numpy as np
 
-from gan_style.datasets.samples import fruit_scenes as samples_fruit
-from gan_style.datasets.samples import landscapes as samples_landscape
-from gan_style.datasets.samples import swirls as samples_swirls
-from gan_style.datasets.samples.canvas import check_sample
-from gan_style.utils.checks import check_int
+from gan_style.datasets.samples import fruit_scenes, landscapes, swirls
+from gan_style.utils.checks import check_choice, check_int
 
 
 def fruit(kind, seed, size=128):
-    """Apples or oranges on a table.
+    """Draw apples or oranges on a table.
 
     The same seed is the same scene for both kinds, with the same light, places and
     sizes, and even with the same pores, deeper in an orange's skin: a true pair, which
@@ -30,18 +27,17 @@ def fruit(kind, seed, size=128):
         uint8 `(size, size, 3)`, RGB.
 
     Raises:
-        ValueError: for another kind, or a seed or size that is no such number.
+        ValueError: for another kind, or a seed or size out of range.
 
     >>> apple, orange = fruit("apple", seed=7), fruit("orange", seed=7)
     >>> apple.shape, bool((apple[0] == orange[0]).all())
     ((128, 128, 3), True)
     """
-    check_sample("fruit", samples_fruit.KINDS, kind, seed, size)
-    return samples_fruit.draw_fruit(kind, int(seed), int(size))
+    return _drawn("fruit", fruit_scenes, kind, seed, size)
 
 
 def landscape(kind, seed, size=128):
-    """A landscape, photographed or painted.
+    """Draw a landscape, photographed or painted.
 
     The same seed is the same motif for both kinds: a true pair. The painting lays
     an impressionist palette on the canvas in strokes that follow the forms.
@@ -55,19 +51,18 @@ def landscape(kind, seed, size=128):
         uint8 `(size, size, 3)`, RGB.
 
     Raises:
-        ValueError: for another kind, or a seed or size that is no such number.
+        ValueError: for another kind, or a seed or size out of range.
 
     >>> photograph = landscape("photograph", seed=7)
     >>> painting = landscape("painting", seed=7)
     >>> photograph.shape, bool(painting.mean() > photograph.mean())
     ((128, 128, 3), True)
     """
-    check_sample("landscape", samples_landscape.KINDS, kind, seed, size)
-    return samples_landscape.draw_landscape(kind, int(seed), int(size))
+    return _drawn("landscape", landscapes, kind, seed, size)
 
 
 def photograph(size=None):
-    """A photograph that ships with scikit-image: Chelsea the cat.
+    """Return a photograph that ships with scikit-image: Chelsea the cat.
 
     It was taken by Stefan van der Walt, who put it into the public domain (CC0).
 
@@ -78,7 +73,7 @@ def photograph(size=None):
         uint8 `(height, width, 3)`, RGB, about 2 high to 3 wide.
 
     Raises:
-        ValueError: for a size that is no integer from 16 up.
+        ValueError: for a size that is not an integer from 16 up.
 
     >>> photograph().shape, photograph(150).shape
     ((300, 451, 3), (100, 150, 3))
@@ -90,16 +85,15 @@ def photograph(size=None):
     image = data.chelsea()
     if size is None:
         return image
-    check_int("photograph", "size", size, minimum=16)
-    height, width = image.shape[:2]
-    shape = int(size), max(1, round(int(size) * height / width))
+    size = check_int("photograph", "size", size, minimum=16)
+    shape = size, max(1, round(size * image.shape[0] / image.shape[1]))
     return np.asarray(Image.fromarray(image).resize(shape, Image.Resampling.LANCZOS))
 
 
 def painting(size=512, seed=0):
-    """A drawn painting: a night sky of swirling strokes over hills and wheat.
+    """Draw a painting: a night sky of swirling strokes over hills and wheat.
 
-    It stands in for a painting of the masters where there is no internet: strong
+    It replaces a master's painting where the internet is missing: strong
     colours, flowing strokes of several sizes, and the relief of thick paint.
 
     Args:
@@ -110,11 +104,16 @@ def painting(size=512, seed=0):
         uint8 `(size, size, 3)`, RGB.
 
     Raises:
-        ValueError: for a size or seed that is no such number.
+        ValueError: for a size or seed out of range.
 
     >>> painting(64).shape
     (64, 64, 3)
     """
-    check_int("painting", "size", size, minimum=16)
-    check_int("painting", "seed", seed, minimum=0)
-    return samples_swirls.draw_painting(int(size), int(seed))
+    size = check_int("painting", "size", size, minimum=16)
+    return swirls.draw(size, check_int("painting", "seed", seed, minimum=0))
+
+
+def _drawn(owner, module, kind, seed, size):
+    check_choice(owner, "kind", kind, module.KINDS)
+    seed = check_int(owner, "seed", seed, minimum=0)
+    return module.draw(kind, seed, check_int(owner, "size", size, minimum=16))

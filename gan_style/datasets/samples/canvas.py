@@ -9,20 +9,11 @@ from functools import lru_cache
 import numpy as np
 from scipy import ndimage
 
-from gan_style.utils.checks import check_choice, check_int
 
-
-def check_sample(owner, kinds, kind, seed, size):
-    """Refuses what cannot be drawn, and says what can."""
-    check_choice(owner, "kind", kind, tuple(kinds))
-    check_int(owner, "seed", seed, minimum=0)
-    check_int(owner, "size", size, minimum=16)
-
-
-class Numbers:
+class SampleRNG:
     """Random numbers that depend on nothing but the integers given.
 
-    Only PCG64's uniform floats are used: of them NumPy's releases draw the same.
+    Only PCG64's uniform floats are used, which are the same in every NumPy.
     """
 
     def __init__(self, *key):
@@ -50,7 +41,6 @@ class Numbers:
         return low + (high - low) * (0.7 * self._draw() + 0.3 * self._draw(3))
 
 
-@lru_cache(maxsize=8)
 def pixels(size):
     """x and y of the pixels' centres, `(1, size)` and `(size, 1)`, in (0, 1)."""
     line = (np.arange(size) + 0.5) / size
@@ -65,12 +55,12 @@ def _cells(size, cells):
     return cell, smooth(0, 1, place - cell)
 
 
-def noise(numbers, size, rows, columns=None, octaves=1):
+def noise(rng, size, rows, columns=None, octaves=1):
     """Smooth noise around 0, about in [-1, 1]; each octave doubles the detail."""
     columns = columns or rows
     total, weight = 0.0, 1.0
     for _ in range(octaves):
-        lattice = 2 * numbers.array(rows + 1, columns + 1) - 1
+        lattice = 2 * rng.array(rows + 1, columns + 1) - 1
         cell, share = _cells(size, columns)
         wide = lattice[:, cell] * (1 - share) + lattice[:, cell + 1] * share
         cell, share = _cells(size, rows)
@@ -94,7 +84,7 @@ def mix(one, other, share):
 
 
 def lookup(table, rows, columns):
-    """Reads a table between its entries; it repeats without end."""
+    """Read a table between its entries; it repeats without end."""
     return ndimage.map_coordinates(table, [rows, columns], order=1, mode="grid-wrap")
 
 
@@ -104,5 +94,5 @@ def cover(distance, size):
 
 
 def finish(image):
-    """Turns [0, 1] into uint8."""
+    """Turn [0, 1] into uint8."""
     return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)

@@ -5,13 +5,19 @@ import numpy as np
 _FINER = 2  # the canvas is this much finer than the image, to smooth the edges
 
 
-class Canvas:
-    """A canvas that strokes are laid on, the later over the earlier.
+def grid(side, across, down):
+    """x and y of `side` x `side` places, each at random within its cell."""
+    cells = np.arange(side**2)
+    return (cells % side + across) / side, (cells // side + down) / side
 
-    Args:
-        size: side of the image in pixels.
-        colour: the primed canvas, one colour or `(size, size, 3)`.
-    """
+
+def places(size, y, x):
+    """The pixels nearest to some places, as an index."""
+    return tuple(np.clip((p * size).astype(int), 0, size - 1) for p in (y, x))
+
+
+class Canvas:
+    """A canvas, primed with a colour or an image, that strokes are laid on."""
 
     def __init__(self, size, colour):
         self.size = size
@@ -21,16 +27,11 @@ class Canvas:
         self._colour = ground.reshape(-1, 3).copy()
         self._height = np.zeros(self._side**2)
 
-    def lay(self, numbers, x, y, angle, length, width, colours, contrast=0.14):
-        """Lays strokes, in this order, each along the field of angles.
+    def lay(self, rng, angle, x, y, length, width, colours, contrast=0.14):
+        """Lay strokes, in this order, from x, y along a field of angles.
 
-        Args:
-            numbers: `Numbers` for the bristles.
-            x, y: where the strokes begin, `(count,)`.
-            angle: the field, `(size, size)`, radians from the x axis downwards.
-            length, width: `(count,)`.
-            colours: `(count, 3)`.
-            contrast: how much the bristles of a stroke differ in light.
+        The field is `(size, size)`, in radians from the x axis downwards; the bristles
+        of a stroke differ in light by `contrast`.
         """
         path_x, path_y, turn = self._paths(x, y, angle, length)
         count, steps = path_x.shape
@@ -38,9 +39,9 @@ class Canvas:
         along = np.linspace(0, 1, steps)
         across = np.linspace(-1, 1, bands)
         half = width[:, None] / 2 * np.sqrt(1 - 0.96 * (2 * along - 1) ** 4)
-        columns = self._grid(path_x, -np.sin(turn) * half, across)
-        rows = self._grid(path_y, np.cos(turn) * half, across)
-        bristles = numbers.array(count, bands)
+        columns = self._band(path_x, -np.sin(turn) * half, across)
+        rows = self._band(path_y, np.cos(turn) * half, across)
+        bristles = rng.array(count, bands)
         wet = 0.6 * np.clip(along - 0.55, 0, None) / 0.45
         seen = bristles[:, None, :] > wet[:, None]
         for lines in (rows, columns):
@@ -58,26 +59,22 @@ class Canvas:
         ridge = 0.55 * (1 - across**2) + 0.45 * bristles
         self._height[painted] = ridge.ravel()[passed]
 
-    def _grid(self, path, aside, across):
-        places = (aside * self._side)[..., None] * across
-        places += (path * self._side)[..., None]
-        return np.floor(places, out=places).astype("int32")
+    def _band(self, path, aside, across):
+        lines = (aside * self._side)[..., None] * across
+        lines += (path * self._side)[..., None]
+        return np.floor(lines, out=lines).astype("int32")
 
     def _paths(self, x, y, angle, length):
         steps = int(np.ceil(1.3 * self._side * length.max())) + 1
         hop = length / (steps - 1)
-        turns = np.empty((len(x), steps))
-        places = np.empty((2, len(x), steps))
+        turns, path = np.empty((len(x), steps)), np.empty((2, len(x), steps))
         x, y = np.array(x), np.array(y)
         for step in range(steps):
-            column, row = (
-                np.clip((p * self.size).astype(int), 0, self.size - 1) for p in (x, y)
-            )
-            turns[:, step] = angle[row, column]
-            places[:, :, step] = x, y
+            turns[:, step] = angle[places(self.size, y, x)]
+            path[:, :, step] = x, y
             x += hop * np.cos(turns[:, step])
             y += hop * np.sin(turns[:, step])
-        return places[0], places[1], turns
+        return *path, turns
 
     def image(self, relief=0.10):
         """What the eye sees, `(size, size, 3)`, lit from the upper left."""

@@ -2,16 +2,8 @@
 
 import numpy as np
 
-from gan_style.datasets.samples.canvas import (
-    Numbers,
-    cover,
-    finish,
-    mix,
-    noise,
-    pixels,
-    smooth,
-)
-from gan_style.datasets.samples.strokes import Canvas
+from .canvas import SampleRNG, cover, finish, mix, noise, pixels, smooth
+from .strokes import Canvas, grid, places
 
 _PAINTING = 21
 # strokes a side of the grid, length, width, how far colours stray
@@ -23,56 +15,45 @@ _LAYERS = (
 )
 
 
-def draw_painting(size, seed):
+def draw(size, seed):
     """The painting of one seed, uint8 `(size, size, 3)`; see `samples.painting`."""
-    numbers = Numbers(_PAINTING, seed)
-    colours, angle, accents = _composition(numbers, size)
+    rng = SampleRNG(_PAINTING, seed)
+    colours, angle, accents = _composition(rng, size)
     canvas = Canvas(size, (0.16, 0.20, 0.34))
     for layer, (side, length, width, stray) in enumerate(_LAYERS):
-        count = side**2
-        chance = numbers.array(7, count)
+        chance = rng.array(7, side**2)
         order = np.argsort(chance[0])
         # From a little outside, so that the edge is painted too.
-        column = 1.1 * ((np.arange(count) % side + chance[1]) / side)[order] - 0.05
-        row = 1.1 * ((np.arange(count) // side + chance[2]) / side)[order] - 0.05
-        at = tuple(np.clip((p * size).astype(int), 0, size - 1) for p in (row, column))
-        colour = colours[at] + stray * _around(chance[3:6].T)
+        column, row = (1.1 * p[order] - 0.05 for p in grid(side, *chance[1:3]))
+        at = places(size, row, column)
+        # Colours vary more in light than in hue.
+        varied = 2 * chance[3:6].T - 1
+        varied = 0.7 * varied[:, :1] + 0.5 * varied * np.array([1.0, 0.7, 1.0])
+        colour = colours[at] + stray * varied
         # Thick light and deep shade alternate, as on a loaded brush.
-        accent = accents[at][np.arange(count), (2 * chance[6]).astype(int)]
+        accent = accents[at][np.arange(side**2), (2 * chance[6]).astype(int)]
         share = np.where(chance[3] < 0.16 + 0.07 * layer, 0.75, 0.0)
         colour = mix(colour, accent, share)
-        for some in np.array_split(np.arange(count), 6):
-            canvas.lay(
-                numbers,
-                column[some],
-                row[some],
-                angle,
-                length * (0.6 + 0.6 * chance[4][some]),
-                width * (0.75 + 0.5 * chance[5][some]),
-                colour[some],
-            )
+        lengths = length * (0.6 + 0.6 * chance[4])
+        strokes = column, row, lengths, width * (0.75 + 0.5 * chance[5]), colour
+        for some in np.array_split(np.arange(side**2), 6):
+            canvas.lay(rng, angle, *(part[some] for part in strokes))
     return finish(canvas.image(relief=0.30))
 
 
-def _around(chance):
-    """Colours around 0 that vary more in light than in hue."""
-    centred = 2 * chance - 1
-    return 0.7 * centred[:, :1] + 0.5 * centred * np.array([1.0, 0.7, 1.0])
-
-
-def _composition(numbers, size):
+def _composition(rng, size):
     """Colours, how strokes run, and two accents for every place."""
     x, y = pixels(size)
     deep, sky = np.array((0.07, 0.13, 0.42)), np.array((0.22, 0.45, 0.74))
     dawn = np.array((0.62, 0.76, 0.74))
-    currents = noise(numbers, size, 3, octaves=3)
-    horizon = 0.66 - 0.06 * np.sin(5 * x + numbers.between(0, 6)) + 0.02 * currents
+    currents = noise(rng, size, 3, octaves=3)
+    horizon = 0.66 - 0.06 * np.sin(5 * x + rng.between(0, 6)) + 0.02 * currents
     across = np.cos(2.2 * currents) + 0 * y
     down = 0.7 * np.sin(2.2 * currents)
     bands = 0.5 + 0.5 * np.sin(9 * currents + 14 * y)
     colours = mix(mix(deep, sky, bands), dawn, 0.75 * smooth(-0.35, 0.0, y - horizon))
     glow = np.zeros((size, size))
-    for x0, y0, radius, light in _lamps(numbers):
+    for x0, y0, radius, light in _lamps(rng):
         u, v = x - x0, y - y0
         far = np.sqrt(u**2 + v**2) + 1e-6
         pull = 2.6 * np.exp(-((far / (2.6 * radius)) ** 2))
@@ -84,65 +65,52 @@ def _composition(numbers, size):
         glow = np.maximum(glow, halo)
     lamp = mix((0.94, 0.62, 0.14), (1.0, 0.94, 0.62), smooth(0.45, 0.95, glow))
     colours = mix(colours, lamp, np.clip(1.25 * glow, 0, 1))
-    for x0, y0, turn in _eddies(numbers):
-        u, v = x - x0, y - y0
+    x0, y0 = rng.between(0.36, 0.46), rng.between(0.30, 0.38)
+    for shift, fall, turn in ((0, 0, 1.0), (0.19, 0.07, -1.0)):  # two eddies
+        u, v = x - (x0 + shift), y - (y0 + fall)
         far = np.sqrt(u**2 + v**2) + 1e-6
         pull = turn * 2.4 * np.exp(-((far / 0.13) ** 2))
         across, down = across - pull * v / far, down + pull * u / far
         arms = 0.5 + 0.5 * np.cos(2 * np.arctan2(v, u) - turn * far * 60)
         colours = mix(colours, (0.70, 0.84, 0.86), arms * np.exp(-((far / 0.1) ** 2)))
     angle = np.arctan2(down, across)
-    accents = np.stack(
-        [
-            mix(colours, (0.86, 0.93, 0.84), np.full(glow.shape, 0.7)),
-            mix(colours, (0.05, 0.09, 0.36), np.full(glow.shape, 0.7)),
-        ],
-        2,
-    )
-
-    def put(new, share, run, light, dark):
+    veils = (0.86, 0.93, 0.84), (0.05, 0.09, 0.36)
+    accents = [mix(colours, veil, np.full(glow.shape, 0.7)) for veil in veils]
+    accents = np.stack(accents, 2)
+    for new, share, run, *pair in _land(rng, size, horizon):
         inside = share > 0.5
-        colours[:] = mix(colours, new, share)
+        colours = mix(colours, new, share)
         angle[inside] = np.broadcast_to(run, inside.shape)[inside]
-        accents[inside] = (light, dark)
-
-    _land(numbers, size, horizon, put)
+        accents[inside] = pair
     return colours, angle, accents
 
 
-def _lamps(numbers):
+def _lamps(rng):
     """The moon and the stars: place, radius, brightness."""
-    lamps = [(numbers.between(0.74, 0.86), numbers.between(0.14, 0.2), 0.085, 1.0)]
+    yield rng.between(0.74, 0.86), rng.between(0.14, 0.2), 0.085, 1.0
     for place in range(6):
-        x = 0.08 + 0.13 * place + numbers.between(-0.04, 0.04)
-        y = numbers.between(0.07, 0.46)
-        lamps.append((x, y, numbers.between(0.028, 0.048), numbers.between(0.75, 1.0)))
-    return lamps
+        x = 0.08 + 0.13 * place + rng.between(-0.04, 0.04)
+        y = rng.between(0.07, 0.46)
+        yield x, y, rng.between(0.028, 0.048), rng.between(0.75, 1.0)
 
 
-def _eddies(numbers):
-    at = numbers.between(0.36, 0.46)
-    level = numbers.between(0.30, 0.38)
-    return [(at, level, 1.0), (at + 0.19, level + 0.07, -1.0)]
-
-
-def _land(numbers, size, horizon, put):
+def _land(rng, size, horizon):
+    """Hills, wheat and a cypress: colour, where, how it runs, and two accents."""
     x, y = pixels(size)
-    shift = numbers.between(0, 6)
-    roll = noise(numbers, size, 3, 4, octaves=2)
+    shift = rng.between(0, 6)
+    roll = noise(rng, size, 3, 4, octaves=2)
     run = -0.06 * 5 * np.cos(5 * x + shift) + 0.5 * roll
     hill = mix((0.10, 0.22, 0.42), (0.22, 0.48, 0.50), 0.5 + 0.5 * roll)
-    put(hill, cover(horizon - y, size), run, (0.42, 0.66, 0.62), (0.06, 0.10, 0.34))
+    yield hill, cover(horizon - y, size), run, (0.42, 0.66, 0.62), (0.06, 0.10, 0.34)
     field = 0.80 + 0.05 * np.sin(4 * x + shift) + 0.015 * roll
     rows = 0.5 + 0.5 * np.sin(46 * (y - field) + 5 * roll + 3 * x)
     wheat = mix((0.80, 0.52, 0.12), (0.96, 0.80, 0.30), rows)
     lean = -0.7 + 0.8 * roll + 0.6 * x
-    put(wheat, cover(field - y, size), lean, (1.0, 0.92, 0.52), (0.62, 0.26, 0.10))
-    side = 0.17 + numbers.between(-0.03, 0.05)
+    yield wheat, cover(field - y, size), lean, (1.0, 0.92, 0.52), (0.62, 0.26, 0.10)
     up = np.clip((1.02 - y) / 0.86, 0, 1)
-    sway = side + 0.022 * np.sin(9 * y + shift)
+    sway = 0.17 + rng.between(-0.03, 0.05) + 0.022 * np.sin(9 * y + shift)
     half = 0.105 * up**0.35 * (1 - up) ** 0.75 * (1 + 0.16 * np.sin(34 * y + 9 * x))
     flame = cover(np.abs(x - sway) - half, size)
     dark = mix((0.05, 0.12, 0.10), (0.16, 0.30, 0.14), 0.5 + 0.5 * roll)
     lick = -np.pi / 2 + 0.5 * np.sin(26 * y + 20 * x)
-    put(dark, flame, lick, (0.36, 0.46, 0.16), (0.10, 0.05, 0.16))
+    yield dark, flame, lick, (0.36, 0.46, 0.16), (0.10, 0.05, 0.16)
