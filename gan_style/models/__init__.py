@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "generators": ["resnet_generator", "unet_generator"],
         "discriminators": ["patch_discriminator"],
-        "vgg": ["WeightsUnavailable", "vgg_features"],
+        "vgg": ["WeightsUnavailable", "receptive_field", "vgg_features"],
         "pytorch_weights": ["load_pytorch_generator"],
     },
 )

@@ -2,7 +2,7 @@
 
 Reads state dicts of `ResnetGenerator` of the repository pytorch-CycleGAN-and-pix2pix
 (Zhu et al. and Isola et al., 2017), such as `style_monet.pth`, into
-`resnet_generator`. PyTorch is needed for files alone.
+`resnet_generator`. Only files need PyTorch.
 """
 
 import os
@@ -14,21 +14,22 @@ import zipfile
 import numpy as np
 
 from gan_style.models.generators import resnet_generator
-from gan_style.utils.archives import check_stored
+from gan_style.utils.checks import summarize
+from gan_style.utils.files import check_stored
 
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 def load_pytorch_generator(path_or_state_dict):
-    """Makes a Keras generator of the weights of the authors' `netG`.
+    """Make a Keras generator from the weights of the authors' `netG`.
 
     That is their ResNet generator with any number of blocks and filters
     (`resnet_9blocks`, `resnet_6blocks`), with instance norm and reflection padding, as
-    all their CycleGAN models are. It gives the image that their code gives, within
+    in all their CycleGAN models. It gives the same image as their code, within
     rounding.
 
-    Left out are what has no effect: biases in front of an instance norm, which cancels
-    them, and the running statistics of old files, which instance norm does not use.
+    What has no effect is left out: biases before an instance norm, which cancels them,
+    and the running statistics of old files, which instance norm does not use.
 
     Args:
         path_or_state_dict: the path of a `.pth` file, or a dict from names such as
@@ -38,7 +39,7 @@ def load_pytorch_generator(path_or_state_dict):
     Returns:
         A `keras.Model`, `resnet_generator` with `layout="pytorch"`, from images
         `(batch, height, width, channels)` in [-1, 1] to such images; height and width
-        are multiples of 4. `gan_style.inference` takes any size.
+        are multiples of 4. `gan_style.inference` accepts any size.
 
     Raises:
         ValueError: for a file that cannot be read or holds more than weights, and for
@@ -53,28 +54,16 @@ def load_pytorch_generator(path_or_state_dict):
     >>> load_pytorch_generator(weights).count_params()
     1311
     """
-    if isinstance(path_or_state_dict, (str, os.PathLike)):
-        state = _read(path_or_state_dict)
-        source = os.path.basename(path_or_state_dict)
-    else:
-        state, source = path_or_state_dict, "state dict"
+    state, source = path_or_state_dict, "state dict"
+    if isinstance(state, (str, os.PathLike)):
+        state, source = _read(os.fspath(state)), os.path.basename(state)
     arrays = _arrays(state, source)
-    places, blocks = _places(arrays)
-    _check(arrays, places, source)
-    filters, channels = (*arrays["model.1.weight"].shape, 0, 0)[:2]
-    if not filters or not channels:
-        raise _wrong_shape(
-            source, "model.1.weight", arrays, "(filters, channels, 7, 7)"
-        )
-    # Before the network is built: its size is up to the file.
-    for name, shape in _shapes(filters, channels, blocks).items():
-        _check_shape(source, f"{places[name]}.weight", arrays, shape)
-    _check_shape(source, f"{places['to_picture']}.bias", arrays, (channels,))
+    layers, filters, channels, blocks = _layers(arrays)
+    _check(arrays, layers, source)  # first, because the network's size is the file's
     model = resnet_generator((None, None, channels), filters, blocks, layout="pytorch")
-    for name, key in places.items():
+    for name, (key, _) in layers.items():
         layer = model.get_layer(name)
-        # So for both kinds of convolution: the transposed one has the inner and the
-        # outer channels swapped in PyTorch as well as in Keras.
+        # Of both kinds: both libraries swap the channels of transposed convolutions.
         weights = [arrays[f"{key}.weight"].transpose(2, 3, 1, 0)]
         if layer.use_bias:
             weights.append(arrays[f"{key}.bias"])
@@ -82,18 +71,19 @@ def load_pytorch_generator(path_or_state_dict):
     return model
 
 
+def _error(what, expected):
+    return ValueError(f"load_pytorch_generator: {what}, but must be {expected}")
+
+
 def _read(path):
     if not os.path.isfile(path):
-        raise ValueError(
-            f"load_pytorch_generator: there is no file {os.fspath(path)!r}, but a .pth "
-            "file was expected. Check the path."
-        )
+        raise _error(f"path is {path!r}", "that of a file.")
     try:
         import torch
     except ImportError as error:
         raise ImportError(
-            "load_pytorch_generator: a .pth file takes PyTorch to be read. Install it, "
-            "for example with: pip install torch"
+            "load_pytorch_generator: a .pth file needs PyTorch to be read. Run "
+            "pip install 'gan_style[torch]'"
         ) from error
     try:
         if zipfile.is_zipfile(path):
@@ -105,138 +95,92 @@ def _read(path):
         *(OSError, MemoryError, ImportError, struct.error, zipfile.BadZipFile),
     ) as error:
         # PyTorch's own message recommends to trust the file; that is not for us to say.
-        raise ValueError(
-            f"load_pytorch_generator: {os.fspath(path)!r} is damaged, is no file of "
-            "torch.save, or holds other things than weights. Such things are refused, "
-            "because they could be code that runs when they are loaded. Save the "
-            "weights alone: torch.save(network.state_dict(), path)."
+        raise _error(
+            f"{path!r} is damaged, or holds other things than weights",
+            "a file of torch.save with weights only. Other things are refused, because "
+            "they could be code that runs when they are loaded. Save the weights "
+            "alone: torch.save(network.state_dict(), path).",
         ) from error
-    _check_claims(path, state)
+    tensors = state.values() if hasattr(state, "values") else ()
+    tensors = [tensor for tensor in tensors if hasattr(tensor, "element_size")]
+    claimed = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    if claimed > (size := os.path.getsize(path)):  # a few numbers, repeated
+        what = f"the weights of {path!r} are {claimed} bytes"
+        raise _error(what, f"at most {size}, the bytes of the file.")
     return state
 
 
-def _check_claims(path, state):
-    """Raises where a few numbers of the file claim to be many, by being repeated."""
-    claimed = sum(
-        value.numel() * value.element_size()
-        for value in (state.values() if hasattr(state, "values") else ())
-        if hasattr(value, "element_size")
-    )
-    if claimed > os.path.getsize(path):
-        raise ValueError(
-            f"load_pytorch_generator: the weights of {os.fspath(path)!r} claim "
-            f"{claimed} bytes, but the file has {os.path.getsize(path)}. Save them "
-            "with torch.save(network.state_dict(), path)."
-        )
-
-
 def _arrays(state, source):
-    """The weights as float32 arrays, without the running statistics."""
+    """Return the weights as float32 arrays, without the running statistics."""
     if not hasattr(state, "items"):
-        raise ValueError(
-            f"load_pytorch_generator: {source} is a {type(state).__name__}, but it has "
-            "to be a dict from names to tensors."
-        )
+        raise _error(f"{source} is a {type(state).__name__}", "a dict of tensors.")
     arrays = {}
     for name, value in state.items():
-        if not hasattr(value, "shape"):
-            raise ValueError(
-                f"load_pytorch_generator: {name!r} of {source} is a "
-                f"{type(value).__name__}, but must be a tensor. If the weights "
-                "are one entry of several, pass that entry."
-            )
+        try:
+            array = value.detach().cpu().float() if hasattr(value, "detach") else value
+            array = np.asarray(array, "float32").reshape(value.shape)
+        except (AttributeError, TypeError, ValueError, RuntimeError) as error:
+            raise _error(
+                f"{name!r} of {source} is a {type(value).__name__}",
+                f"a tensor of numbers ({error}). If the weights are one entry of "
+                "several, pass that entry.",
+            ) from error
         # nn.DataParallel puts its own name in front.
         name = str(name).removeprefix("module.")
         if name.rpartition(".")[2] not in _STATISTICS:
-            try:
-                if hasattr(value, "detach"):
-                    value = value.detach().cpu().float().numpy()
-                arrays[name] = np.asarray(value, "float32")
-            except (TypeError, ValueError, RuntimeError) as error:
-                raise ValueError(
-                    f"load_pytorch_generator: {name!r} of {source} is no plain tensor "
-                    f"of numbers ({error})."
-                ) from error
+            arrays[name] = array
     return arrays
 
 
-def _places(arrays):
-    """Layer name -> key, in the authors' numbering; and how many blocks there are."""
-    found = [re.match(r"model\.(\d+)\.conv_block\.", name) for name in arrays]
-    blocks = len({int(match[1]) for match in found if match})
+def _layers(arrays):
+    """Return {Keras' layer: (key, shape in PyTorch)}, filters, channels and blocks."""
+    stem = arrays.get("model.1.weight", np.empty(0)).shape
+    f, channels = (*stem, 0, 0)[:2]
+    names = "\n".join(arrays)
+    blocks = len(set(re.findall(r"^model\.\d+\.conv_block\.", names, re.M)))
     # With dropout, which does nothing once trained, one more layer lies between.
     second = 6 if "model.10.conv_block.6.weight" in arrays else 5
-    places = {
-        "stem_conv": "model.1",
-        "down_1_conv": "model.4",
-        "down_2_conv": "model.7",
+    layers = {
+        "stem_conv": ("model.1", (f, channels, 7, 7)),
+        "down_1_conv": ("model.4", (2 * f, f, 3, 3)),
+        "down_2_conv": ("model.7", (4 * f, 2 * f, 3, 3)),
+        # Transposed convolutions: the inner channels first.
+        "up_2_conv": (f"model.{10 + blocks}", (4 * f, 2 * f, 3, 3)),
+        "up_1_conv": (f"model.{13 + blocks}", (2 * f, f, 3, 3)),
+        "to_picture": (f"model.{17 + blocks}", (channels, f, 7, 7)),
     }
     for block in range(1, blocks + 1):
-        for conv, number in ((1, 1), (2, second)):
-            key = f"model.{9 + block}.conv_block.{number}"
-            places[f"block_{block}_conv_{conv}"] = key
-    places["up_2_conv"] = f"model.{10 + blocks}"
-    places["up_1_conv"] = f"model.{13 + blocks}"
-    places["to_picture"] = f"model.{17 + blocks}"
-    return places, blocks
+        for conv, place in ((1, 1), (2, second)):
+            key = f"model.{9 + block}.conv_block.{place}"
+            layers[f"block_{block}_conv_{conv}"] = key, (4 * f, 4 * f, 3, 3)
+    return layers, f, channels, blocks
 
 
-def _shapes(filters, channels, blocks):
-    """Layer name -> the shape of its weight in PyTorch."""
-    inner = (4 * filters, 4 * filters, 3, 3)
-    return {
-        "stem_conv": (filters, channels, 7, 7),
-        "down_1_conv": (2 * filters, filters, 3, 3),
-        "down_2_conv": (4 * filters, 2 * filters, 3, 3),
-        **{
-            f"block_{block}_conv_{conv}": inner
-            for block in range(1, blocks + 1)
-            for conv in (1, 2)
-        },
-        # Transposed convolutions: the inner channels first.
-        "up_2_conv": (4 * filters, 2 * filters, 3, 3),
-        "up_1_conv": (2 * filters, filters, 3, 3),
-        "to_picture": (channels, filters, 7, 7),
-    }
-
-
-def _check(arrays, places, source):
-    """Raises unless the weights are those of a ResNet generator, no more, no less."""
-    wanted = {f"{key}.weight" for key in places.values()}
-    wanted.add(f"{places['to_picture']}.bias")
-    allowed = wanted | {f"{key}.bias" for key in places.values()}
-    missing = sorted(wanted - set(arrays))
-    unknown = sorted(set(arrays) - allowed)
-    if not missing and not unknown:
-        return
+def _check(arrays, layers, source):
+    """Raise unless the weights are those of a ResNet generator, no more, no less."""
+    shapes = {f"{key}.weight": shape for key, shape in layers.values()}
+    last, shape = layers["to_picture"]
+    shapes[f"{last}.bias"] = shape[:1]
+    missing = sorted(shapes.keys() - arrays.keys())
+    biases = {f"{key}.bias" for key, _ in layers.values()}
+    unknown = sorted(arrays.keys() - shapes.keys() - biases)
     hint = ""
     if any(name.startswith("model.model.") for name in arrays):
         hint = " It looks like a U-Net (unet_128, unet_256)."
     elif any(name.endswith(".filt") for name in arrays):
-        hint = " It looks like a network that blurs before it halves, as CUT's."
+        hint = " It looks like a network that blurs before downsampling, as CUT's."
     elif "model.10.conv_block.0.weight" in arrays:
         hint = " Its blocks do not pad by reflection."
     elif "model.2.weight" in arrays:
         hint = " It has batch norm, or a norm with learned scale and shift."
-    raise ValueError(
-        f"load_pytorch_generator: {source} does not hold a ResNet generator with "
-        "instance norm, as resnet_9blocks is."
-        f"{hint} Missing: {_some(missing)}; unknown: {_some(unknown)}."
-    )
-
-
-def _check_shape(source, key, arrays, shape):
-    if arrays[key].shape != tuple(shape):
-        raise _wrong_shape(source, key, arrays, tuple(shape))
-
-
-def _wrong_shape(source, key, arrays, wanted):
-    return ValueError(
-        f"load_pytorch_generator: {key} of {source} has the shape {arrays[key].shape}, "
-        f"but a ResNet generator of this width has {wanted} there."
-    )
-
-
-def _some(names):
-    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
-    return ", ".join(names[:4]) + more if names else "none"
+    if missing or unknown:
+        raise _error(
+            f"{source} is of another network",
+            f"of a ResNet generator with instance norm, such as resnet_9blocks.{hint} "
+            f"Missing: {summarize(missing)}; unknown: {summarize(unknown)}.",
+        )
+    for name, shape in shapes.items():
+        if arrays[name].shape != shape or 0 in shape:
+            wanted = "(filters, channels, 7, 7)" if 0 in shape else shape
+            what = f"{name} of {source} is of shape {arrays[name].shape}"
+            raise _error(what, f"of {wanted}, for a ResNet generator of this width.")

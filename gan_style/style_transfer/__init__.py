@@ -5,15 +5,16 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "transfer": ["StyleTransfer"],
         "losses": [
             "content_loss",
-            "convert_weights",
             "gram_matrix",
+            "mean_gram",
             "style_loss",
             "total_variation_loss",
         ],
-        "checkpoints": ["default_scales", "default_steps"],
         "planning": ["StylePlan", "plan_style"],
+        "recipes": ["CONVENTIONS", "convert_weights"],
+        "schedule": ["default_scales", "default_steps"],
+        "transfer": ["Result", "StyleTransfer"],
     },
 )

@@ -1,15 +1,14 @@
-"""Keeping a photograph's colours under a painting's brush."""
+"""Gatys et al., "Preserving color in neural artistic style transfer" (2016)."""
 
 import numpy as np
 
-# Luma and two chroma axes (YIQ, as NTSC television had them), rows over RGB.
-_YIQ = np.array(
-    [[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]]
-)
+# From RGB to luma and two chroma axes: YIQ, as NTSC television used it.
+_LUMA = (0.299, 0.587, 0.114)
+_YIQ = np.array([_LUMA, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)])
 
 
 def luminance(image):
-    """Turns an image grey: its luma in all three channels.
+    """Convert an image to grey: its luma in all three channels.
 
     Args:
         image: `(height, width, 3)`, RGB in [0, 255].
@@ -17,33 +16,27 @@ def luminance(image):
     Returns:
         float32 of the same shape.
     """
-    luma = np.asarray(image, np.float32) @ _YIQ[0].astype(np.float32)
+    luma = np.asarray(image, np.float32) @ np.float32(_LUMA)
     return np.repeat(luma[..., None], 3, axis=-1)
 
 
 def with_colours_of(image, source):
-    """Takes brightness from one image and colour from another.
-
-    The first method of Gatys et al., "Preserving color in neural artistic style
-    transfer" (2016).
+    """Combine the luma of an image with the chroma of another: luminance-only transfer.
 
     Args:
-        image: `(height, width, 3)`, RGB in [0, 255]: gives the luma.
-        source: the same shape: gives the chroma.
+        image: `(height, width, 3)`, RGB in [0, 255], whose luma is kept.
+        source: an image of the same shape, whose chroma is used.
 
     Returns:
         float32 of the same shape, in [0, 255].
     """
     yiq = np.asarray(source, np.float64) @ _YIQ.T
-    yiq[..., 0] = np.asarray(image, np.float64) @ _YIQ[0]
+    yiq[..., 0] = np.asarray(image, np.float64) @ _LUMA
     return np.clip(yiq @ np.linalg.inv(_YIQ).T, 0, 255).astype(np.float32)
 
 
 def match_colours(image, source):
-    """Gives an image the mean and the covariance of another's colours.
-
-    The second method of Gatys et al. (2016): the linear map between the two
-    covariances' symmetric square roots.
+    """Give an image the mean and covariance of another's colours, by a linear map.
 
     Args:
         image: `(height, width, 3)`, RGB in [0, 255].
@@ -59,12 +52,12 @@ def match_colours(image, source):
     """
     pixels = np.asarray(image, np.float64).reshape(-1, 3)
     wanted = np.asarray(source, np.float64).reshape(-1, 3)
-    scale = _root(np.cov(wanted.T)) @ np.linalg.inv(_root(np.cov(pixels.T), 1.0))
+
+    def root(covariance, minimum):
+        values, vectors = np.linalg.eigh(covariance)
+        return (vectors * np.sqrt(np.maximum(values, minimum))) @ vectors.T
+
+    # An image of one colour has no covariance to invert: one level at least.
+    scale = root(np.cov(wanted.T), 0.0) @ np.linalg.inv(root(np.cov(pixels.T), 1.0))
     matched = (pixels - pixels.mean(0)) @ scale.T + wanted.mean(0)
     return np.clip(matched, 0, 255).astype(np.float32).reshape(np.shape(image))
-
-
-def _root(covariance, least=0.0):
-    # An image of one colour has no covariance to invert: one level at least.
-    values, vectors = np.linalg.eigh(covariance)
-    return (vectors * np.sqrt(np.maximum(values, least))) @ vectors.T

@@ -1,33 +1,52 @@
-"""How long a run will take and how much memory, before it starts; and what fits.
+"""How much time and memory a run of style transfer needs, and which run fits.
 
-Two steps are timed on this machine, on small images, and carried over to the run by
-what a step's work is made of: pixels. Memory is counted from the network's layers, and
-for a CycleGAN, whose step is tried out at its full size, measured.
+A few steps are timed on this machine, on small images; their time grows with the
+pixels. Memory is counted from the network's layers.
 """
 
+import functools
+import math
+from timeit import timeit
 from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
 
 from gan_style.hardware.memory import (
     DoesNotFit,
     budget,
     memory_limit,
+    resident_memory,
     say_seconds,
 )
-from gan_style.style_transfer.checkpoints import Run, default_scales, default_steps
-from gan_style.style_transfer.costs import measure_style, style_memory
+from gan_style.models.vgg import receptive_field
+from gan_style.style_transfer.optimizers import LBFGS
+from gan_style.style_transfer.schedule import (
+    check_optimizer,
+    check_schedule,
+    default_scales,
+    default_steps,
+)
+from gan_style.style_transfer.tiles import plan_tiles
 from gan_style.utils.checks import summarize
 
-_MARGIN = 0.9  # of a budget is planned with: a measurement of two steps is no oath
-_TILE_SIZES = (None, 1024, 768, 512, 384, 256, 192, 128)
-_FINEST_STEPS = (60, 50, 40, 30, 25, 20, 15)  # below, the finest scale stays a blur
+_MARGIN = 0.9  # a safety margin, because a few steps are a small sample
+_TILE_SIZES = (1024, 768, 512, 384, 256, 192, 128)
+_FINEST_STEPS = (60, 50, 40, 30, 25, 20, 15)  # with fewer, the finest scale is blurred
+# Measured on CPU (benchmarks/planning.py): the bytes held of each layer's output, over
+# both passes; TensorFlow's own; evaluations per step of L-BFGS; and the image-sized
+# arrays besides the network's.
+_HELD, _OVERHEAD, _EVALUATIONS = 1.1, 110e6, 1.04
+_IMAGES = {"lbfgs": 27, "adam": 10}
 
 
 class StylePlan(NamedTuple):
-    """A run that fits, from `plan_style`: print it, change its mind, or `paint()`.
+    """A run that fits, from `plan_style`: print it, `_replace` parts, or `paint()`.
 
-    Fields: `scales`, `steps` and `optimizer` as `StyleTransfer.run` takes them,
-    `tile_size` as `StyleTransfer` does; the `seconds` it will take, and the `memory`
-    in bytes, the whole process at its peak; `transfer`, the one that was asked about.
+    Fields: `scales`, `steps`, `tile_size` and `optimizer` as in `StyleTransfer.run`;
+    the estimated `seconds`, and the `memory` in bytes, of the whole process at its
+    peak; `transfer`, the `StyleTransfer` that was planned for.
     """
 
     transfer: object
@@ -39,22 +58,18 @@ class StylePlan(NamedTuple):
     memory: float
 
     def paint(self, **options):
-        """Runs as planned; `options` are further ones of `StyleTransfer.run`."""
-        self.transfer.tile_size = self.tile_size
-        return self.transfer.run(
-            self.steps, self.scales, optimizer=self.optimizer, **options
-        )
+        """Run as planned; `options` are further arguments of `StyleTransfer.run`."""
+        options = {"tile_size": self.tile_size, "optimizer": self.optimizer, **options}
+        return self.transfer.run(self.steps, self.scales, **options)
 
     def __str__(self):
         height, width = self.transfer.shape_at(self.scales[-1])
         pieces = f"tiles of {self.tile_size}" if self.tile_size else "in one piece"
-        scales = ", ".join(
-            f"{steps} at {scale}"
-            for steps, scale in zip(self.steps, self.scales, strict=True)
-        )
+        schedule = zip(self.steps, self.scales, strict=True)
+        scales = ", ".join(f"{steps} at {scale}" for steps, scale in schedule)
         return (
             f"{width} x {height} px, {pieces}; steps of {self.optimizer}: {scales}; "
-            f"about {say_seconds(self.seconds)} and {self.memory / 1e9:.1f} GB"
+            f"about {say_seconds(self.seconds)} and {_say_bytes(self.memory)}"
         )
 
 
@@ -68,108 +83,189 @@ def plan_style(
     costs=None,
     machine=None,
 ):
-    """Says what a run of style transfer takes, or what run fits a budget.
+    """Estimate what a run of style transfer needs, or find a run that fits a budget.
 
-    Times two steps each at two small sizes, which takes some seconds. Where the
-    default run does not fit, takes fewer steps and scales for the time, and tiles for
-    the memory; the result of a tiled run is the same.
+    Times a few steps at two small sizes, which takes some seconds. Where the default
+    run does not fit, plans fewer steps and scales to save time, and tiles to save
+    memory; the result of a tiled run is the same.
 
     Args:
-        transfer: a `StyleTransfer`, with the size that is wanted.
+        transfer: a `StyleTransfer` of the wanted size.
+        time: the most it may take: seconds, or a string such as "3 minutes"; None for
+            any time.
+        memory: the most the process may use: bytes, or a string such as "4 GB"; by
+            default what the machine has available.
         steps: as in `StyleTransfer.run`, or None to leave them to the plan.
         scales: the same.
-        time: the most it may take: seconds, or a word such as "3 minutes"; or None.
-        memory: the most the process may use: bytes, or a word such as "4 GB"; by
-            default what the machine has left.
         optimizer: as in `StyleTransfer.run`.
-        costs: `measure_style` of an earlier plan, to spare the measurement.
+        costs: what `measure_style` returned earlier, to save the measurement.
         machine: a `Machine`; `this_machine()` by default.
 
     Returns:
         A `StylePlan`.
 
     Raises:
-        DoesNotFit: where no run of this size does; it says the largest size that does.
-        ValueError: for a budget that is none, or an unknown optimizer.
+        DoesNotFit: where no run of this size fits; names the largest size that does.
+        ValueError: for a budget that is not one, or an unknown optimizer.
     """
     if not hasattr(transfer, "loss_and_gradient"):
         raise ValueError(
             f"plan_style: transfer is {summarize(transfer)}, but must be a "
             "StyleTransfer."
         )
-    ways = _candidate_schedules(transfer, steps, scales, optimizer)
-    time = None if time is None else budget("time", time)
+    check_optimizer(optimizer, {})
+    schedules = [check_schedule(transfer.size, scales, steps)]
+    if steps is None and scales is None:
+        schedules = _candidate_schedules(transfer.size)
+    time = math.inf if time is None else budget("time", time)
     tile_size = _largest_tiles(transfer, memory_limit(memory, machine), optimizer)
     if costs is None or costs.tile_size != tile_size:
         costs = measure_style(transfer, tile_size)
-    if time is not None:
-        fitting = [w for w in ways if costs.seconds(transfer, *w) <= _MARGIN * time]
-        ways = fitting or _refuse_time(transfer, costs, time, ways)
-    scales, steps = ways[0]
-    return StylePlan(
-        transfer,
-        scales,
-        steps,
-        tile_size,
-        optimizer,
-        costs.seconds(transfer, scales, steps),
-        style_memory(transfer, transfer.size, tile_size, optimizer),
-    )
 
+    peak = style_memory(transfer, transfer.size, tile_size, optimizer)
+    for scales, steps in schedules:
+        took = costs.seconds(transfer, scales, steps)
+        if took <= _MARGIN * time:
+            return StylePlan(transfer, scales, steps, tile_size, optimizer, took, peak)
 
-def _candidate_schedules(transfer, steps=None, scales=None, optimizer="lbfgs"):
-    """Scales and steps to choose from, the best first; or those that are given."""
-    if steps is not None or scales is not None:
-        run = Run(transfer, steps, scales, optimizer, {})
-        return [(run.scales, run.steps)]
-    Run(transfer, None, None, optimizer, {})
-    return _schedules_at(transfer.size)
-
-
-def _schedules_at(size):
-    ways = []
-    for finest in _FINEST_STEPS:
-        for ratio in (2**0.5, 2.0):
-            scales = default_scales(size, ratio=ratio)
-            ways.append((scales, default_steps(scales, finest, most=2.5 * finest)))
-    return ways
-
-
-def _largest_tiles(transfer, room, optimizer):
-    """The largest tiles that fit, None for the whole; or says what would."""
-    tried = [t for t in _TILE_SIZES if t is None or t < transfer.size]
-    for tile_size in tried:
-        if style_memory(transfer, transfer.size, tile_size, optimizer) <= room:
-            return tile_size
-    least = style_memory(transfer, transfer.size, tried[-1], optimizer)
-    fits = _largest(
-        transfer,
-        lambda size: style_memory(transfer, size, tried[-1], optimizer) <= room,
-    )
-    advice = f"give size={fits} or less" if fits else "no size fits"
-    if optimizer == "lbfgs" and room >= style_memory(
-        transfer, transfer.size, tried[-1], "adam"
-    ):
-        advice += ", or optimizer='adam', which remembers fewer images"
-    raise DoesNotFit(
-        f"memory: got {room / 1e9:.1f} GB, but size={transfer.size} takes "
-        f"{least / 1e9:.1f} GB even in tiles; {advice}, or give more memory."
-    )
-
-
-def _refuse_time(transfer, costs, time, ways):
-    def least(ways):
+    def needed(size):
+        ways = schedules if size == transfer.size else _candidate_schedules(size)
         return min(costs.seconds(transfer, *way) for way in ways) / _MARGIN
 
-    fits = _largest(transfer, lambda size: least(_schedules_at(size)) <= time)
-    advice = f"give size={fits} or less" if fits else "no size fits"
-    raise DoesNotFit(
-        f"time: got {say_seconds(time)}, but size={transfer.size} takes "
-        f"{say_seconds(least(ways))} with {ways[-1][1][-1]} steps at the finest "
-        f"scale; {advice}, or give more time."
+    how = f" with {steps[-1]} steps at the finest scale"
+    raise _does_not_fit(transfer, "time", time, needed, say_seconds, how)
+
+
+def _candidate_schedules(size):
+    """Return pairs of scales and steps to choose from, the best first."""
+    return [
+        (scales, default_steps(scales, finest, 2.5 * finest))
+        for finest in _FINEST_STEPS
+        for scales in (default_scales(size), default_scales(size, ratio=2.0))
+    ]
+
+
+def _largest_tiles(transfer, limit, optimizer):
+    """Return the largest tile size that fits, None for the whole image."""
+    largest = transfer.tile_size or transfer.size
+    tile_sizes = [transfer.tile_size, *(t for t in _TILE_SIZES if t < largest)]
+    for tile_size in tile_sizes:
+        if style_memory(transfer, transfer.size, tile_size, optimizer) <= limit:
+            return tile_size
+
+    def needed(size, optimizer=optimizer):
+        return style_memory(transfer, size, tile_size, optimizer)
+
+    advice = ""
+    if optimizer == "lbfgs" and needed(transfer.size, "adam") <= limit:
+        advice = "optimizer='adam', which stores fewer images, or "
+    how = " even in tiles"
+    raise _does_not_fit(transfer, "memory", limit, needed, _say_bytes, how, advice)
+
+
+def _does_not_fit(transfer, name, limit, needed, say, how, advice=""):
+    sizes = [size for size in range(64, transfer.size, 16) if needed(size) <= limit]
+    advice = f"size={sizes[-1]} or less, or {advice}" if sizes else advice
+    return DoesNotFit(
+        f"plan_style: {name} is {say(limit)}, but must be at least "
+        f"{say(needed(transfer.size))}{how}, for size={transfer.size}. "
+        f"Use {advice}more {name}."
     )
 
 
-def _largest(transfer, fits, least=64):
-    sizes = [size for size in range(least, transfer.size, 16) if fits(size)]
-    return sizes[-1] if sizes else None
+def _say_bytes(memory):
+    return f"{memory / 1e9:.1f} GB"
+
+
+class StyleCosts(NamedTuple):
+    """What a transfer costs on this machine, in seconds.
+
+    Fields: `scale` per scale; `prepare` per scale and pixel; `step` per evaluation;
+    `pixel` per evaluation and pixel; the `tile_size` for which they hold.
+    """
+
+    scale: float
+    prepare: float
+    step: float
+    pixel: float
+    tile_size: int | None
+
+    def seconds(self, transfer, scales, steps):
+        """Return the seconds of a run."""
+        total = 0.0
+        for size, count in zip(scales, steps, strict=True):
+            pixels = sum(_tile_areas(transfer, size, self.tile_size))
+            total += self.scale + self.prepare * pixels
+            total += (_EVALUATIONS * count + 1) * (self.step + self.pixel * pixels)
+        return total
+
+
+def measure_style(transfer, tile_size=None, sizes=(128, 256)):
+    """Time a few steps of a transfer at each of some sizes, none above its own.
+
+    Args:
+        transfer: a `StyleTransfer`.
+        tile_size: as in `StyleTransfer.run`; with tiles, their two passes are timed.
+        sizes: the longer sides.
+
+    Returns:
+        A `StyleCosts`.
+    """
+    pixels, seconds = [], []
+    for size in sorted({min(size, transfer.size) for size in sizes}):
+        prepare = functools.partial(transfer.objective, size)
+        preparing = timeit(prepare, number=1)
+        one = None if tile_size is None else size  # one tile: two passes, no halo
+        evaluate = functools.partial(prepare(), tile_size=one)
+        optimizer = LBFGS(transfer.start("content", size), evaluate)
+        tracing = timeit(optimizer.step, number=1)
+        before = optimizer.evaluations
+        stepping = timeit(optimizer.step, number=2)
+        seconds.append(stepping / (optimizer.evaluations - before))
+        pixels.append(math.prod(transfer.shape_at(size)))
+    # The first step evaluates twice; the rest of its time is tracing.
+    scale = max(0.0, tracing - 2 * seconds[-1])
+    line = _fit_line(pixels, seconds)
+    return StyleCosts(scale, preparing / pixels[-1], *line, tile_size)
+
+
+def _fit_line(pixels, seconds):
+    """Fit `seconds = step + pixel * pixels` by least squares; return both."""
+    origin = np.dot(pixels, seconds) / np.dot(pixels, pixels)
+    slope = np.polyfit(pixels, seconds, 1)[0] if len(pixels) > 1 else origin
+    # A hiccup of the machine must not tilt the line far, nor make a step negative.
+    slope = float(np.clip(slope, 0.6 * origin, origin))
+    return max(0.0, float(np.mean(seconds) - slope * np.mean(pixels))), slope
+
+
+def style_memory(transfer, size, tile_size=None, optimizer="lbfgs"):
+    """Estimate the bytes of the process at the peak of a run, with those in use.
+
+    Args:
+        transfer: a `StyleTransfer`.
+        size: the longer side of the largest scale.
+        tile_size: rows and columns of a tile's core, or None for the whole.
+        optimizer: as in `StyleTransfer.run`.
+    """
+    model = transfer.features.model
+    outputs = {layer.name: layer.output for layer in model.layers}
+    _, strides = receptive_field(keras.Model(model.input, outputs))
+    network = sum(
+        tf.as_dtype(output.dtype).size * output.shape[-1] / strides[name] ** 2
+        for name, output in outputs.items()
+    )
+    _, strides = receptive_field(model, list(transfer.content_layers))
+    targets = sum(4 * model.output[n].shape[-1] / s**2 for n, s in strides.items())
+    images = 3 * tf.as_dtype(transfer.dtype).size * _IMAGES[optimizer]
+    whole = math.prod(transfer.shape_at(size)) * (images + targets)
+    tile = max(_tile_areas(transfer, size, tile_size))
+    return (resident_memory() or 0) + _OVERHEAD + whole + _HELD * network * tile
+
+
+def _tile_areas(transfer, size, tile_size):
+    """Return the pixels of each tile with its halo."""
+    shape = transfer.shape_at(size)
+    halo, strides = receptive_field(transfer.features.model)
+    tiles = plan_tiles(*shape, tile_size or max(shape), halo, max(strides.values()))
+    sides = ((*tile.rows, *tile.columns) for tile in tiles)
+    return [(bottom - top) * (right - left) for top, bottom, left, right in sides]

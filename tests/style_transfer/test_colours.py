@@ -32,7 +32,7 @@ def test_matched_colours_have_the_wanted_mean_and_covariance(images):
     np.testing.assert_allclose(np.cov(got.T), np.cov(wanted.T), rtol=1e-3, atol=0.05)
 
 
-def test_a_image_that_has_the_colours_already_is_left_alone(images):
+def test_an_image_that_has_the_colours_already_is_left_alone(images):
     image = images[0]
     np.testing.assert_allclose(match_colours(image, image), image, atol=1e-3)
 
@@ -48,13 +48,13 @@ def test_brightness_is_of_one_and_colour_of_the_other(images):
     )
 
 
-def test_a_image_keeps_its_own_colours(images):
+def test_an_image_keeps_its_own_colours(images):
     image = images[0]
     np.testing.assert_allclose(with_colours_of(image, image), image, atol=1e-3)
 
 
 @pytest.mark.parametrize("function", [match_colours, with_colours_of])
-def test_the_result_stays_a_image(function):
+def test_the_result_stays_an_image(function):
     black, white = np.zeros((4, 4, 3)), np.full((4, 4, 3), 255.0)
     noisy = np.random.default_rng(0).uniform(0, 255, (4, 4, 3))
     for image in (black, white, noisy):

@@ -1,13 +1,11 @@
-"""The losses against float64 NumPy; the conventions against hand-computed numbers."""
+"""The losses against float64 NumPy."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from gan_style.style_transfer.losses import (
-    CONVENTIONS,
     content_loss,
-    convert_weights,
     gram_matrix,
     style_loss,
     total_variation_loss,
@@ -94,47 +92,5 @@ def test_losses_of_bfloat16_activations_are_summed_in_float32():
 
 
 def test_content_refuses_images_of_two_sizes(pair):
-    with pytest.raises(ValueError, match="combination.*resize"):
+    with pytest.raises(ValueError, match="combination.*Resize"):
         content_loss(pair[0], pair[1][:4])
-
-
-# One layer of 2 x 3 positions and 2 channels, of a 4 x 6 image. G_style is zero and
-# the activations are ones: D = sum of dG^2 = 4 entries of 6^2 = 144.
-SHAPE, IMAGE, D = (2, 3, 2), (4, 6), 144.0
-BY_HAND = {  # the style loss, and the content loss, as each convention has them
-    "gatys": (D / (4 * 4 * 36), 12 / 2),
-    "gan_style": (0.25, 1.0),
-    "neural_style": (D / (16 * 36), 1.0),
-    "tensorflow": (D / (4 * 36), 1.0),
-    "keras": (D / (4 * 9 * 24**2), 12.0),
-}
-
-
-@pytest.mark.parametrize("source", sorted(CONVENTIONS))
-@pytest.mark.parametrize("target", sorted(CONVENTIONS))
-def test_converted_weights_weigh_the_same(source, target):
-    content, style = convert_weights(
-        7.0, 3.0, source, SHAPE, {"a": SHAPE}, IMAGE, target=target
-    )
-    assert style["a"] * BY_HAND[target][0] == pytest.approx(3 * BY_HAND[source][0])
-    assert content * BY_HAND[target][1] == pytest.approx(7 * BY_HAND[source][1])
-
-
-def test_ours_is_what_the_hand_computed():
-    ones = np.ones(SHAPE)
-    assert float(style_loss(np.zeros(SHAPE), ones)) == BY_HAND["gan_style"][0]
-    assert float(content_loss(np.zeros(SHAPE), ones)) == BY_HAND["gan_style"][1]
-
-
-@pytest.mark.parametrize("source", ["tensorflow", "keras"])
-def test_means_over_layers_divide_by_their_number(source):
-    one = convert_weights(1, 1.0, source, SHAPE, {"a": SHAPE}, IMAGE)[1]["a"]
-    both = convert_weights(1, 1.0, source, SHAPE, {"a": SHAPE, "b": SHAPE}, IMAGE)
-    assert both[1] == pytest.approx({"a": one / 2, "b": one / 2})
-
-
-def test_conversion_names_what_it_does_not_know():
-    with pytest.raises(ValueError, match="source.*'torch'.*neural_style"):
-        convert_weights(1, 1, "torch", SHAPE, {"a": SHAPE}, IMAGE)
-    with pytest.raises(ValueError, match="style_weight.*'b'"):
-        convert_weights(1, {"b": 1}, "keras", SHAPE, {"a": SHAPE}, IMAGE)

@@ -88,7 +88,7 @@ def test_targets_computed_in_tiles_are_the_same():
 def test_the_halo_is_needed():
     made, image = transfer()
     _, expected = made.loss_and_gradient(image)
-    made.features.reach -= 2 * 4  # two convolutions of the third block's stride
+    made.features.halo -= 2 * 4  # two convolutions of the third block's stride
     _, gradient = made.loss_and_gradient(image, tile_size=24)
     assert difference(gradient, expected) > 1e-6
 

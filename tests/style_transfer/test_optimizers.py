@@ -59,11 +59,12 @@ def test_lbfgs_goes_where_the_textbook_goes():
         images.append(optimizer.image.numpy())
     moves = [(b - a).ravel() for a, b in zip(images, images[1:], strict=False)]
     pairs = [(move, slopes.ravel() * move) for move in moves[-3:]]
-    gradient = optimizer.gradient.numpy().ravel()
-    direction, slope = optimizer._direction()
-    expected = textbook(gradient, pairs)
-    np.testing.assert_allclose(direction.numpy().ravel(), expected, rtol=1e-7)
-    assert slope == pytest.approx(expected @ gradient, rel=1e-9)
+    expected = textbook(optimizer.gradient.numpy().ravel(), pairs)
+    before = optimizer.evaluations
+    optimizer.step()
+    assert optimizer.evaluations == before + 1  # by the whole direction
+    moved = (optimizer.image.numpy() - images[-1]).ravel()
+    np.testing.assert_allclose(moved, expected, rtol=1e-7)
 
 
 def test_the_first_step_of_lbfgs_moves_by_what_was_asked():
@@ -86,6 +87,17 @@ def test_lbfgs_never_goes_up_and_counts_its_evaluations():
     assert optimizer.evaluations == len(seen) > 11  # the first step had to shorten
 
 
+@pytest.mark.parametrize("kind", [LBFGS, Adam])
+def test_a_step_returns_the_terms_of_the_image_it_arrived_at(kind):
+    evaluate, *_, seen = quadratic()
+    optimizer = kind(tf.fill(SHAPE, tf.constant(128.0, "float64")), evaluate)
+    for step in range(1, 4):
+        terms = optimizer.step()
+        assert optimizer.evaluations == len(seen) == step + 1  # one at the start
+        np.testing.assert_array_equal(terms, evaluate(optimizer.image)[0])
+        seen.pop()
+
+
 def test_lbfgs_stays_where_there_is_no_slope():
     def flat(image):
         return tf.zeros(4, tf.float64), tf.zeros_like(image)
@@ -100,10 +112,12 @@ def test_what_lbfgs_has_not_seen_yet_takes_no_memory():
     evaluate, *_ = quadratic()
     optimizer = LBFGS(tf.fill(SHAPE, tf.constant(128.0, "float64")), evaluate)
     optimizer.step()
-    assert len({id(move) for move in optimizer.moves}) == 2  # one, and the empty one
+    images = {id(image) for pair in optimizer.pairs for image in pair[:2]}
+    assert len(images) == 3  # a move, a change, and the empty one
     for _ in range(12):
         optimizer.step()
-    assert len({id(move) for move in optimizer.moves}) == optimizer.memory == 10
+    images = {id(image) for pair in optimizer.pairs for image in pair[:2]}
+    assert len(images) == 2 * optimizer.memory == 20
 
 
 def test_lbfgs_forgets_what_leads_uphill():
@@ -111,13 +125,28 @@ def test_lbfgs_forgets_what_leads_uphill():
     optimizer = LBFGS(tf.fill(SHAPE, tf.constant(128.0, "float64")), evaluate)
     optimizer.step()
     optimizer.step()
+    state = optimizer.state()
     # Spoilt: uphill along every move.
-    optimizer.changes = [tf.zeros_like(change) for change in optimizer.changes]
-    optimizer.curvatures.assign(-1e-9 * tf.ones_like(optimizer.curvatures))
-    assert optimizer._direction()[1] > 0
+    state["curvatures"] = -1e-9 * tf.ones_like(state["curvatures"])
+    state |= {f"changes_{place}": tf.zeros(SHAPE, "float64") for place in range(10)}
+    optimizer.load_state(state)
     before = float(optimizer.terms[-1])
     assert float(optimizer.step()[-1]) < before
-    assert np.count_nonzero(optimizer.curvatures) == 1
+    assert np.count_nonzero(optimizer.state()["curvatures"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        (Adam, {"learning_rate": -1}, "learning_rate is -1, but .* from 0 to 10000"),
+        (Adam, {"average": 1}, "average is 1, but must be a number from 0 to 0.999999"),
+        (LBFGS, {"memory": 0}, "memory is 0, but must be an integer of at least 1"),
+        (LBFGS, {"first_move": "2"}, "first_move is '2', but must be a number from 0"),
+    ],
+)
+def test_wrong_settings_name_themselves(kind, options, message):
+    with pytest.raises(ValueError, match=f"StyleTransfer.run: {message}"):
+        kind(tf.zeros(SHAPE), None, **options)
 
 
 def test_adam_is_adam():
@@ -138,7 +167,7 @@ def test_adam_is_adam():
 
 
 @pytest.mark.parametrize("kind", [LBFGS, Adam])
-def test_a_saved_state_goes_on_to_the_same_pixels(kind):
+def test_a_saved_state_resumes_bit_for_bit(kind):
     evaluate, *_ = quadratic()
     start = tf.fill(SHAPE, tf.constant(128.0, "float64"))
     whole, first = kind(start, evaluate), kind(start, evaluate)
@@ -148,8 +177,10 @@ def test_a_saved_state_goes_on_to_the_same_pixels(kind):
         first.step()
     second = kind(tf.zeros(SHAPE, tf.float64), evaluate)
     second.load_state(first.state())
+    assert second.evaluations == 0
     for _ in range(3):
         second.step()
+    assert second.evaluations == 3  # the gradient was saved
     np.testing.assert_array_equal(second.result(), whole.result())
 
 

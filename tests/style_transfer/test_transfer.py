@@ -88,55 +88,6 @@ def test_strength_1_forgets_the_content():
     assert made.objective().weights.content_weight == 0
 
 
-def test_a_bar_is_drawn_only_where_wanted(capfd):
-    transfer().run(1, scales=[32], progress=False)
-    assert "painting" not in capfd.readouterr().err
-    transfer().run(1, scales=[32])
-    assert "painting" in capfd.readouterr().err
-
-
-class Watch(keras.callbacks.Callback):
-    """Writes down what it is told, and stops after some steps."""
-
-    def __init__(self, stop_after=99):
-        super().__init__()
-        self.told, self.stop_after = [], stop_after
-
-    def on_train_begin(self, logs=None):
-        self.told.append("begin")
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.told.append(f"scale {epoch}")
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.told.append(self.model.image().shape[:2])
-        assert logs["total"] == self.model.history["total"][-1]
-        if len(self.model.history["total"]) == self.stop_after:
-            self.model.stop_training = True
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.told.append(f"end {sorted(logs)[0]}")
-
-    def on_train_end(self, logs=None):
-        self.told.append("over")
-
-
-def test_callbacks_are_told_everything_and_see_the_image():
-    watch = Watch()
-    run(transfer(), 1, scales=[16, 32], callbacks=[watch])
-    assert watch.told == [
-        *("begin", "scale 0", (12, 16), "end content"),
-        *("scale 1", (24, 32), "end content", "over"),
-    ]
-
-
-def test_a_callback_stops_the_run_and_the_image_is_there():
-    watch = Watch(stop_after=2)
-    result = run(transfer(), 5, scales=[16, 32], callbacks=[watch])
-    assert len(result.history["total"]) == 2 and watch.told[-1] == "over"
-    assert result.image.shape == (12, 16, 3)
-
-
 def test_there_is_no_image_before_the_run():
     with pytest.raises(ValueError, match=r"image.*run\(\)"):
         transfer().image()
@@ -191,6 +142,13 @@ def test_a_run_in_tiles_paints_what_the_whole_paints(optimizer):
     assert np.abs(tiled - whole).max() <= 1
 
 
+def test_a_run_has_its_own_tile_size(painted):
+    made = transfer()
+    tiled = run(made, scales=[16, 32], tile_size=16)
+    assert made.tile_size is None
+    assert tiled.history["total"] == pytest.approx(painted.history["total"], rel=1e-4)
+
+
 def test_images_to_start_with():
     made = transfer()
     np.testing.assert_array_equal(made.start(OTHER, 32).shape, (1, 24, 32, 3))
@@ -204,12 +162,12 @@ def test_images_to_start_with():
     ("options", "message"),
     [
         ({"content": CONTENT[..., :1]}, r"content.*\(24, 32, 1\).*RGB"),
-        ({"content": CONTENT / 255.0}, r"content.*multiply by 255"),
+        ({"content": CONTENT / 255.0}, r"content.*Multiply by 255"),
         ({"content": CONTENT * 2.0}, r"content.*\[0, 255\]"),
         ({"content": CONTENT * np.nan}, r"content.*\[0, 255\]"),
         ({"styles": []}, "styles.*at least one"),
         ({"styles": [PAINTING, "x.jpg"]}, r"styles\[1\]"),
-        ({"masks": [None, None]}, "1 styles and 2 masks"),
+        ({"masks": [None, None]}, "1 styles, 2 masks"),
         ({"masks": [np.full((2, 2), 3.0)]}, r"masks\[0\].*\[0, 1\]"),
         ({"masks": [None], "blend": [1]}, "masks or blend"),
         ({"blend": [1, 2]}, "blend"),
@@ -222,7 +180,7 @@ def test_images_to_start_with():
         ({"size": 31.5}, "size.*31.5"),
         ({"tile_size": 0}, "tile_size.*0"),
         ({"seed": -1}, "seed.*-1"),
-        ({"style_layers": []}, "style_layers.*none"),
+        ({"style_layers": []}, r"style_layers is \[\], but must be the names"),
         ({"style_layers": ["relu9_1"]}, "relu9_1"),
         ({"style_scale": 0}, "style_scale"),
     ],
@@ -238,11 +196,13 @@ def test_what_cannot_be_used_names_itself(options, message):
         ({"optimizer": "sgd"}, "optimizer.*'sgd'.*lbfgs"),
         ({"scales": [16, 24]}, "scales.*32"),
         ({"scales": [16, 32], "steps": [1]}, "scales, steps"),
-        ({"steps": 0}, "steps: got 0.*at least 1"),
+        ({"steps": 0}, "steps is 0.*at least 1"),
         ({"initial": "black"}, "initial.*'black'.*'noise'"),
         ({"initial": CONTENT[..., 0]}, "initial.*RGB"),
         ({"learning_rate": 1.0}, "learning_rate"),
         ({"save_every": 0}, "save_every"),
+        ({"tile_size": 0}, "tile_size.*0"),
+        ({"memory": 0}, "memory is 0"),
     ],
 )
 def test_runs_refuse_what_they_cannot_do(options, message):

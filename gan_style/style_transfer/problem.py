@@ -1,0 +1,229 @@
+"""What a style transfer minimises: its images and options, and its loss at any size."""
+
+import numpy as np
+import tensorflow as tf
+
+from gan_style.style_transfer import inputs
+from gan_style.style_transfer.colours import luminance, match_colours
+from gan_style.style_transfer.features import Features, mask_pyramid
+from gan_style.style_transfer.losses import to_float32
+from gan_style.style_transfer.objective import TERMS, StyleObjective, Targets, Weights
+from gan_style.utils.checks import check_choice, check_list, summarize
+
+CONTENT_LAYERS = ("relu4_2",)
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+_NOISE = 20.0  # levels; without it a flat sky stays flat, or grows lattices
+# What strength 0.5 means, found by eye: relative style counts 40 times as much as
+# relative content, and total variation of power 0.5 a hundredth a level. With less, a
+# calm sky keeps a weave of single pixels; with more, it gets speckles, and the style
+# falls behind. Other powers weigh an edge of 50 levels alike.
+_STYLE_AT_HALF, _VARIATION_AT_HALF, _EDGE = 40.0, 1e-2, 50.0
+
+
+class StyleProblem:
+    """The images and options of `StyleTransfer`, where they are documented."""
+
+    def __init__(
+        self, content, styles, size=None, strength=0.5,
+        content_weight=None, style_weight=None, total_variation_weight=None,
+        total_variation_power=None, blend=None, masks=None, style_scale=1.0,
+        colours="style", content_layers=CONTENT_LAYERS, style_layers=STYLE_LAYERS,
+        tile_size=None, seed=0, features=None,
+    ):  # fmt: skip
+        number, whole, layers = inputs.number, inputs.whole, inputs.layer_weights
+        self.content = inputs.rgb_array("content", content)
+        self.styles, self.masks = _styles_and_masks(styles, masks, blend)
+        self.blend = inputs.shares(len(self.styles), blend)
+        self.strength = number("strength", strength, 0, 1)
+        self.factors = _factors(content_weight, style_weight, total_variation_weight)
+        if total_variation_power is None:
+            total_variation_power = 1.0 if self.factors else 0.5
+        self.power = number("total_variation_power", total_variation_power, 0.5, 4)
+        self.style_scale = number("style_scale", style_scale, 0.01, 100)
+        self.content_layers = layers("content_layers", content_layers)
+        self.style_layers = layers("style_layers", style_layers)
+        self.size = whole("size", max(self.content.shape[:2]) if size is None else size)
+        self.tile_size = _tile_size(tile_size)
+        self.seed, self.colours = whole("seed", seed, 0), colours
+        known = ("style", "luminance", "match")
+        check_choice("StyleTransfer", "colours", colours, known)
+        if colours == "match":
+            self.styles = [match_colours(s, self.content) for s in self.styles]
+        elif colours == "luminance":
+            self.styles = [luminance(s) for s in self.styles]
+        options = {"pooling": "max", "padding": "reflect", **_checked(features)}
+        self.features = Features(self.content_layers, self.style_layers, **options)
+        self.dtype = self.features.dtype
+        # All that the result depends on, besides the images.
+        self.options = (
+            *(self.size, self.strength, self.factors, self.power, self.blend),
+            *(self.content_layers, self.style_layers, self.style_scale, self.colours),
+            *(self.seed, self.features.model.name, sorted(options.items())),
+        )
+        self._objectives = {}
+
+    def shape_at(self, size):
+        """Return the rows and columns of the image whose longer side is `size`."""
+        height, width = self.content.shape[:2]
+        scale = size / max(height, width)
+        return max(1, round(height * scale)), max(1, round(width * scale))
+
+    def content_at(self, size):
+        """Return the content image at a size: `(1, height, width, 3)`, [0, 255]."""
+        grey = self.colours == "luminance"
+        content = luminance(self.content) if grey else self.content
+        return inputs.resize(content[None], self.shape_at(size), self.dtype)
+
+    def start(self, initial, size):
+        """Return the image that a run starts with at a size; `initial` as in `run`."""
+        shape, key = (1, *self.shape_at(size), 3), (self.seed, 0)
+        if isinstance(initial, str) and initial == "noise":
+            noise = tf.random.stateless_uniform(shape, key, 0, 255)
+            return tf.cast(noise, self.dtype)
+        if isinstance(initial, str) and initial == "content":
+            # None at strength 0, where nothing would take it away again.
+            sigma = _NOISE * min(1.0, 2 * self.strength)
+            noise = sigma * tf.random.stateless_normal(shape, key)
+            image = self.content_at(size) + tf.cast(noise, self.dtype)
+            return tf.clip_by_value(image, 0.0, 255.0)
+        image = inputs.rgb_array("initial", initial)
+        return inputs.resize(image[None], shape[1:3], self.dtype)
+
+    def loss_and_gradient(self, image, tile_size=None):
+        """Evaluate the loss of an image, and its gradient, exactly.
+
+        Args:
+            image: `(height, width, 3)` of the result's shape, RGB in [0, 255].
+            tile_size: int, rows and columns of a tile, to compute in little memory
+                what the whole image would give; None for the whole.
+
+        Returns:
+            A dictionary of floats, `"content"`, `"style"`, `"total_variation"` and
+            `"total"`, their weighted sum; and the gradient of the total, an array
+            like `image`.
+
+        Raises:
+            ValueError: for an image of another shape.
+        """
+        image, shape = inputs.rgb_array("image", image), self.shape_at(self.size)
+        if image.shape[:2] != shape:
+            raise ValueError(
+                f"StyleTransfer: image is {image.shape[:2]} (height, width), but must "
+                f"be {shape}. Resize it, or give size={self.size}."
+            )
+        objective, image = self.objective(None, tile_size), tf.cast(image, self.dtype)
+        terms, gradient = objective(image[None], tile_size)
+        terms = dict(zip(TERMS, terms.numpy().tolist(), strict=True))
+        return terms, gradient[0].numpy()
+
+    def objective(self, size=None, tile_size=None):
+        """Return the `StyleObjective` at a size; its targets are computed once."""
+        size = self.size if size is None else inputs.whole("size", size)
+        tile_size = _tile_size(tile_size) or self.tile_size
+        if size not in self._objectives:
+            self._objectives = {size: self._objective(size, tile_size)}
+        return self._objectives[size]
+
+    def _objective(self, size, tile_size):
+        features, shape = self.features, self.shape_at(size)
+        strides, layers = features.strides, self.content_layers
+        name = max(strides, key=strides.get)
+        if min(shape) < strides[name]:
+            raise ValueError(
+                f"StyleTransfer: size is {size}, an image of {shape}, but must be at "
+                f"least {strides[name]} rows and columns for {name}. Use a larger size."
+            )
+        masks = {}
+        if self.masks:
+            masks = [inputs.resize(m[None], shape, self.dtype, 1.0) for m in self.masks]
+            masks = mask_pyramid(tf.concat(masks, 0), strides)
+        content = self.content_at(size)
+        start, areas, content = features.statistics(content, masks, tile_size, layers)
+        height, width = shape
+        positions = {n: float((height // s) * (width // s)) for n, s in strides.items()}
+        grams = self._style_grams(height * width, tile_size)
+        targets = Targets(content, grams, areas, positions, masks)
+        weights = layers, self.style_layers, *(self.factors or ())
+        if not self.factors:
+            weights = self._balanced(targets, start, height * width)
+        return StyleObjective(features, targets, Weights(*weights, self.power))
+
+    def _style_grams(self, pixels, tile_size):
+        """Compute mean Gram matrices, blended where styles share their region."""
+        each = {name: [] for name in self.style_layers}
+        for style in self.styles:
+            # As many pixels as the content has, whatever the proportions.
+            height, width = style.shape[:2]
+            scale = np.sqrt(pixels * self.style_scale**2 / (height * width))
+            size = [max(16, round(side * scale)) for side in (height, width)]
+            image = inputs.resize(style[None], size, self.dtype)
+            grams, areas, _ = self.features.statistics(image, {}, tile_size)
+            for name, means in each.items():
+                means.append(grams[name] / areas[name])
+        if self.masks:
+            return {name: tf.concat(means, 0) for name, means in each.items()}
+        return {
+            name: sum(b * mean for b, mean in zip(self.blend, means, strict=True))
+            for name, means in each.items()
+        }
+
+    def _balanced(self, targets, start, pixels):
+        """Compute weights with which `strength` does the same at any image and size."""
+        style, content = {}, {}
+        for name, loss in targets.style_losses(start).items():
+            # Where content and style are alike, the loss would be next to nothing: a
+            # hundredth of an empty image's at least.
+            gram = targets.grams[name]
+            empty = tf.reduce_sum(tf.square(gram)) / (4 * gram.shape[-1] ** 2)
+            loss = float(tf.maximum(loss, 0.01 * empty) + 1e-12)
+            style[name] = self.style_layers[name] / loss
+        for name, target in targets.content.items():
+            target = to_float32(target)
+            _, variance = tf.nn.moments(target, (1, 2), keepdims=True)
+            least = 0.01 * tf.reduce_mean(tf.square(target))
+            variance = float(tf.maximum(tf.reduce_mean(variance), least) + 1e-12)
+            content[name] = self.content_layers[name] / variance
+        variation = _VARIATION_AT_HALF * _EDGE ** (1 - 2 * self.power)
+        variation = variation * self.strength / pixels
+        factors = (1 - self.strength, _STYLE_AT_HALF * self.strength, variation)
+        return content, style, *factors
+
+
+def _tile_size(value):
+    return None if value is None else inputs.whole("tile_size", value)
+
+
+def _styles_and_masks(styles, masks, blend):
+    styles = [styles] if inputs.is_one(styles) else styles
+    styles = check_list("StyleTransfer", "styles", styles, "images")
+    given = [] if masks is None else masks
+    masks = check_list("StyleTransfer", "masks", given, "one mask per style")
+    if not styles or (masks and (blend is not None or len(masks) != len(styles))):
+        raise ValueError(
+            f"StyleTransfer: styles, masks, blend are {len(styles)} styles, "
+            f"{len(masks)} masks, {summarize(blend)}, but must be at least one style, "
+            "and either masks or blend, one value per style."
+        )
+    styles = [inputs.rgb_array(f"styles[{i}]", s) for i, s in enumerate(styles)]
+    return styles, [inputs.mask(f"masks[{i}]", mask) for i, mask in enumerate(masks)]
+
+
+def _factors(*weights):
+    given = [weight for weight in weights if weight is not None]
+    if given and len(given) < len(weights):
+        raise ValueError(
+            "StyleTransfer: content_weight, style_weight, total_variation_weight are "
+            f"{weights}, but must be all three or none, where strength sets them."
+        )
+    return [inputs.number("a weight", weight, 0, 1e30) for weight in given] or None
+
+
+def _checked(features):
+    known = ("backbone", "weights", "pooling", "padding", "dtype")
+    features = {} if features is None else features
+    if not isinstance(features, dict) or not set(features) <= set(known):
+        raise ValueError(
+            f"StyleTransfer: features is {summarize(features)}, but must be a dict of "
+            f"some of {', '.join(known)}."
+        )
+    return features

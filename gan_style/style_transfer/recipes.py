@@ -1,0 +1,78 @@
+"""What the weights of style-transfer recipes found elsewhere mean here."""
+
+import math
+
+from gan_style.utils.checks import check_choice
+
+# The factors of others' losses, relative to those of `gan_style.style_transfer.losses`.
+# D is the sum of squared differences of the unnormalised Gram matrices, C a layer's
+# channels, M its positions, P the image's pixels, L the number of style layers.
+#
+#   convention     style, one layer      over layers   content     known from
+#   gatys          D / (4 C^2 M^2)       weighted sum  half a sum  the paper
+#   gan_style      D / (4 C^2 M^2)       weighted sum  mean        here
+#   neural_style   D / (C^4 M^2)         sum           mean        neural-style(-pt)
+#   tensorflow     D / (C^2 M^2)         mean          mean        TF tutorial; pystiche
+#   keras          D / (4 * 3^2 * P^2)   mean          sum         keras.io, the book
+CONVENTIONS = {
+    "gatys": (lambda c, m, p, n: 1.0, lambda size: size / 2),
+    "gan_style": (lambda c, m, p, n: 1.0, lambda size: 1.0),
+    "neural_style": (lambda c, m, p, n: 4 / c**2, lambda size: 1.0),
+    "tensorflow": (lambda c, m, p, n: 4 / n, lambda size: 1.0),
+    "keras": (lambda c, m, p, n: (c * m / (3 * p)) ** 2 / n, lambda size: size),
+}
+
+
+def convert_weights(
+    content_weight, style_weight, source, content_shape, style_shapes, image_shape,
+    target="gan_style",
+):  # fmt: skip
+    """Convert the weights of a recipe into weights that mean the same here.
+
+    Well-known implementations normalise their losses in different ways, which
+    `CONVENTIONS` lists, so the same weights give different images. Total variation
+    needs no conversion; for the power that keras.io and the book raise it to, use
+    `total_variation_loss(..., power=1.25)`.
+
+    Args:
+        content_weight: the recipe's content weight.
+        style_weight: its style weight: one number, or a dictionary from a style
+            layer's name to a number.
+        source: the recipe's convention, a key of `CONVENTIONS`.
+        content_shape: `(h, w, channels)` of the content layer's activations.
+        style_shapes: a dictionary from a style layer's name to its `(h, w,
+            channels)`, for the generated image.
+        image_shape: `(height, width)` of the generated image, in pixels.
+        target: the convention to convert to, `"gan_style"` by default.
+
+    Returns:
+        `(content_weight, style_weights)`: a number, and a dictionary from each style
+        layer's name to the factor of its loss.
+
+    Raises:
+        ValueError: for an unknown convention, or weights that name other layers.
+
+    Example:
+        >>> content, style = convert_weights(
+        ...     5.0, 100.0, "neural_style", (32, 32, 512),
+        ...     {"relu1_1": (256, 256, 64)}, (256, 256))
+        >>> content, round(style["relu1_1"], 6)
+        (5.0, 0.097656)
+    """
+    for name, convention in (("source", source), ("target", target)):
+        check_choice("convert_weights", name, convention, tuple(CONVENTIONS))
+    if not isinstance(style_weight, dict):
+        style_weight = dict.fromkeys(style_shapes, style_weight)
+    if set(style_weight) != set(style_shapes):
+        raise ValueError(
+            f"convert_weights: style_weight is for the layers {list(style_weight)}, "
+            f"but must be for those of style_shapes, {list(style_shapes)}."
+        )
+    style_from, content_from = CONVENTIONS[source]
+    style_to, content_to = CONVENTIONS[target]
+    size, pixels = math.prod(content_shape), math.prod(image_shape)
+    style = {}
+    for name, (height, width, channels) in style_shapes.items():
+        layer = channels, height * width, pixels, len(style_shapes)
+        style[name] = style_weight[name] * style_from(*layer) / style_to(*layer)
+    return content_weight * content_from(size) / content_to(size), style
