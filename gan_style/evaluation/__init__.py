@@ -14,6 +14,13 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "table",
         ],
         "features": ["ImageFeatures", "image_features"],
-        "plotting": ["bars", "loss_curves", "image_grid", "image_row"],
+        "plotting": [
+            "PixelFigure",
+            "bars",
+            "image_grid",
+            "image_row",
+            "loss_curves",
+            "rendered",
+        ],
     },
 )

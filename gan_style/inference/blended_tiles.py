@@ -3,41 +3,29 @@
 import numpy as np
 
 
-def starts_of_tiles(size, tile, overlap, multiple=1):
-    """Where the tiles along one side begin, evenly spread from end to end.
+def tile_starts(size, tile, overlap, multiple=1):
+    """Spread tiles evenly over a side, and return where they begin.
 
-    Args:
-        size: pixels of the side, a multiple of `multiple`, at least `tile`.
-        tile: pixels of a tile.
-        overlap: pixels that neighbours share at least.
-        multiple: every start is a multiple of this, so that strided convolutions see
-            the same grid in every tile.
+    Neighbours share at least `overlap` pixels. Every start is a multiple of `multiple`
+    (and so must `size` be), so that strided convolutions see the same grid in each.
 
-    >>> starts_of_tiles(256, 128, 32)
+    >>> tile_starts(256, 128, 32)
     [0, 64, 128]
     """
     if size <= tile:
         return [0]
-    steps = -(-(size - tile) // max(tile - overlap, multiple))
-    spread = np.linspace(0, size - tile, steps + 1)
-    # Rounded down: neighbours can only come closer than `tile - overlap` by doing so
-    # where the one before was rounded as well, and the last one is exact.
-    return [int(start // multiple * multiple) for start in spread]
+    count = -(-(size - tile) // max(tile - overlap, multiple)) + 1
+    # Rounding down costs an overlap less than `multiple`; the last start is exact.
+    starts = np.linspace(0, size - tile, count) // multiple * multiple
+    return starts.astype(int).tolist()
 
 
 def blend_tiles(height, width, tile, overlap, multiple, translate_tiles):
-    """Translates an image tile by tile, with smooth transitions.
+    """Translate an image tile by tile, with smooth transitions.
 
-    Every tile counts with a weight that falls to 0 towards its border as a raised
-    cosine over the overlap; a pixel is the weighted mean of the tiles that hold it.
-
-    Args:
-        height, width: pixels of the image.
-        tile: pixels of a tile's side; a shorter image side takes one tile.
-        overlap: pixels that neighbours share at least.
-        multiple: tiles begin at its multiples.
-        translate_tiles: function from a list of `(rows, columns)` slices to an iterable
-            of their translations, `(rows, columns, channels)` each.
+    A pixel is the mean of the tiles that hold it, with weights that fall to 0 towards
+    a tile's border as a raised cosine over the overlap. `translate_tiles` maps a list
+    of `(rows, columns)` slices to an iterable of `(rows, columns, channels)`.
 
     Returns:
         float32 `(height, width, channels)`.
@@ -45,12 +33,11 @@ def blend_tiles(height, width, tile, overlap, multiple, translate_tiles):
     rows, columns = min(tile, height), min(tile, width)
     places = [
         (slice(top, top + rows), slice(left, left + columns))
-        for top in starts_of_tiles(height, rows, overlap, multiple)
-        for left in starts_of_tiles(width, columns, overlap, multiple)
+        for top in tile_starts(height, rows, overlap, multiple)
+        for left in tile_starts(width, columns, overlap, multiple)
     ]
     window = _ramp(rows, overlap)[:, None, None] * _ramp(columns, overlap)[:, None]
-    weights = np.zeros((height, width, 1), "float32")
-    total = None
+    total, weights = None, np.zeros((height, width, 1), "float32")
     for place, result in zip(places, translate_tiles(places), strict=True):
         if total is None:
             total = np.zeros((height, width, result.shape[-1]), "float32")

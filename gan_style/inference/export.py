@@ -1,8 +1,8 @@
-"""Writes a generator for other programs, and checks that it still gives its image.
+"""Writes a generator for other programs, and checks that it still gives its images.
 
-All three ways are Keras' own. What this module adds: SavedModel and ONNX take images
-of any size that the network takes, not of the one that it was built for; what was
-written is run and compared with the model, and appears under its name only then.
+All three formats are Keras' own. Here, SavedModel and ONNX accept images of all sizes
+that the network accepts, not only the one that it was built for; what was written is
+run and compared with the model, and gets its name only then.
 """
 
 import errno
@@ -15,222 +15,166 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from gan_style.inference.sizes import any_size
+from gan_style.inference.sizes import compile_for_any_size
 from gan_style.utils.checks import check_path
 from gan_style.utils.files import check_writable, name_file_in_errors
 
-# In [-1, 1]: an eighth of one of the 255 steps of an image. In float32 the programs
-# differ by about 1e-5, as they add in different orders.
-TOLERANCE = 1e-3
-# Two programs may round differently wherever numbers have only 8 or 11 bits.
-_LOW_PRECISION_TOLERANCE = 0.1
+# In [-1, 1], an eighth of a level. In float32 programs differ by about 1e-5, as they
+# add in different orders; numbers of 8 or 11 bits are rounded differently as well.
+_TOLERANCE, _LOW_PRECISION_TOLERANCE = 1e-3, 0.1
 
 
 def export_keras(generator, path):
-    """Saves a generator as a `.keras` file, for `keras.models.load_model`.
+    """Save a generator as a `.keras` file, and compare the file's images.
 
-    The program that loads it imports `gan_style.layers` before, where Keras then finds
-    the layers that it lacks.
+    A program must import `gan_style.layers` before `keras.models.load_model` reads it.
 
     Args:
         generator: a `keras.Model` from images in [-1, 1] to such images.
-        path: a path that ends in `.keras`; a file that is there is replaced.
+        path: ends in `.keras`; an existing file is replaced.
 
     Returns:
-        The largest difference between the images of the model and of the file, in
-        [-1, 1], as far as two images of noise tell.
+        The largest difference from the model's images, of two of noise, in [-1, 1].
 
     Raises:
-        ValueError: for another ending, or when the file does not give the same image.
+        ValueError: for another suffix, or a file that gives other images.
 
     >>> from gan_style.models import unet_generator
-    >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     export_keras(unet_generator((16, 16, 3), 2), folder + "/monet.keras") < 1e-3
     True
     """
-    path = _checked_path("export_keras", path, ".keras")
-    any_size(generator)  # which refuses what is no such model
+    path = _check_file("export_keras", path, ".keras")
 
-    def load(written):
-        loaded = keras.models.load_model(written, compile=False)
-        # `run` alone would not keep the model alive.
-        return lambda images: any_size(loaded).run(images)
+    def load(part):
+        loaded = keras.models.load_model(part, compile=False)
+        # The model itself, as its compiled function would not keep it alive.
+        return lambda images: compile_for_any_size(loaded).run(images)
 
-    return _export("export_keras", generator, path, generator.save, load)
+    return _export("export_keras", generator, path, load, "keras")
 
 
 def export_savedmodel(generator, folder):
-    """Exports a generator as a TensorFlow SavedModel, which needs no Keras to run.
+    """Export a generator as a TensorFlow SavedModel, which runs without Keras.
 
-    `tf.saved_model.load(folder).serve(images)` takes and gives float32 `(batch,
-    height, width, channels)` in [-1, 1], of any size that the network takes, such as
-    multiples of 16 for the U-Net and of 4 for the ResNet. So do TensorFlow Serving and
-    TensorFlow's converters.
+    `tf.saved_model.load(folder).serve`, TensorFlow Serving and TensorFlow's converters
+    map float32 `(batch, height, width, channels)` in [-1, 1] to such images, of all
+    sizes that the network accepts: multiples of 16 for the U-Net, of 4 for the ResNet.
 
     Args:
         generator: a `keras.Model` from images in [-1, 1] to such images.
-        folder: where it goes; a SavedModel that is there is replaced.
+        folder: a path; an existing SavedModel is replaced.
 
     Returns:
-        The largest difference between the images of the model and of the export, in
-        [-1, 1], as far as two images of noise tell.
+        The largest difference from the model's images, of two of noise, in [-1, 1].
 
     Raises:
-        ValueError: for a folder with other things in it, or when the export does not
-            give the same image.
+        ValueError: for a folder of other files, or an export that gives other images.
     """
-    any_size(generator)
-    folder = check_path("export_savedmodel", "folder", folder)
+    owner = "export_savedmodel"
+    folder = check_path(owner, "folder", folder)
     is_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
     if not is_free and not (folder / "saved_model.pb").is_file():
         raise ValueError(
-            f"export_savedmodel: {str(folder)!r} exists and is no SavedModel, so it is "
-            "left alone. Choose another folder."
+            f"{owner}: folder is {str(folder)!r}, which holds other files, but must be "
+            "new, empty or a SavedModel. Choose another folder."
         )
 
-    def write(part):
-        generator.export(
-            part,
-            format="tf_saved_model",
-            input_signature=[_signature(generator)],
-            verbose=False,
-        )
-
-    def load(written):
-        # Held here, because its function alone does not keep its weights alive.
-        loaded = tf.saved_model.load(written)
+    def load(part):
+        loaded = tf.saved_model.load(part)  # which must stay alive as well
         return lambda images: loaded.serve(images)
 
-    return _export("export_savedmodel", generator, folder, write, load)
+    return _export(owner, generator, folder, load)
 
 
 def export_onnx(generator, path):
-    """Exports a generator to ONNX, for ONNX Runtime in many languages and browsers.
+    """Export a generator to ONNX, for ONNX Runtime in many languages and browsers.
 
-    Its one input and output are float32 `(batch, height, width, channels)` in [-1, 1],
-    of any size that the network takes, such as multiples of 16 for the U-Net and of 4
-    for the ResNet. A model of mixed precision is exported in float32.
-
-    Needs the packages onnx, tf2onnx and onnxruntime.
+    Input and output are as in `export_savedmodel`; a model of mixed precision is
+    exported in float32. It needs the packages onnx, tf2onnx and onnxruntime.
 
     Args:
         generator: a `keras.Model` from images in [-1, 1] to such images.
-        path: a path that ends in `.onnx`; a file that is there is replaced.
+        path: ends in `.onnx`; an existing file is replaced.
 
     Returns:
-        The largest difference between the images of the model (in float32) and of
-        the export, in [-1, 1], as far as two images of noise tell.
+        The largest difference from the model's images (in float32), of two of noise,
+        in [-1, 1].
 
     Raises:
         ImportError: where a package is missing.
-        ValueError: for another ending, or when the export does not give the same
-            image.
+        ValueError: for another suffix, or an export that gives other images.
     """
-    path = _checked_path("export_onnx", path, ".onnx")
-    any_size(generator)
+    path = _check_file("export_onnx", path, ".onnx")
+    compile_for_any_size(generator, "export_onnx")
     try:
         import onnx  # noqa: F401
         import onnxruntime
         import tf2onnx  # noqa: F401
     except ImportError as error:
         raise ImportError(
-            f"export_onnx: {error.name} is missing. Install what it takes with: pip "
+            f"export_onnx: {error.name} is missing. Install what it needs with: pip "
             "install onnx tf2onnx onnxruntime"
         ) from error
-    generator = _in_float32(generator)
+    if any(layer.compute_dtype != "float32" for layer in generator.layers):
+        weights = generator.get_weights()
+        generator = keras.models.clone_model(generator, clone_function=_to_float32)
+        generator.set_weights(weights)
 
-    def write(part):
-        with warnings.catch_warnings():
-            # Keras looks for a name that NumPy once had.
-            warnings.filterwarnings("ignore", "In the future `np.object`")
-            generator.export(
-                part,
-                format="onnx",
-                input_signature=[_signature(generator)],
-                verbose=False,
-            )
+    def load(part):
+        session = onnxruntime.InferenceSession(part, providers=["CPUExecutionProvider"])
+        return lambda images: session.run(None, {"images": images})[0]
 
-    def load(written):
-        session = onnxruntime.InferenceSession(
-            written, providers=["CPUExecutionProvider"]
-        )
-        name = session.get_inputs()[0].name
-        return lambda images: session.run(None, {name: images})[0]
-
-    return _export("export_onnx", generator, path, write, load)
+    return _export("export_onnx", generator, path, load, "onnx")
 
 
-def _checked_path(owner, path, suffix):
+def _to_float32(layer):
+    return type(layer).from_config({**layer.get_config(), "dtype": "float32"})
+
+
+def _check_file(owner, path, suffix):
     path = check_path(owner, "path", path)
     if path.suffix != suffix or path.is_dir():
         raise ValueError(
-            f"{owner}: the path is {str(path)!r}, but must be a file's and end in "
-            f"{suffix!r}."
+            f"{owner}: path is {str(path)!r}, but must be a file's and end in "
+            f"{suffix!r}. Choose another path."
         )
     return path
 
 
-def _signature(generator):
-    channels = any_size(generator).channels
-    return tf.TensorSpec((None, None, None, channels), tf.float32, "images")
-
-
-def _export(owner, generator, path, write, load):
-    """Writes beside the goal, compares, and moves to the goal."""
-    network = any_size(generator)
+def _export(owner, generator, path, load, kind="tf_saved_model"):
+    """Writes beside the path, compares, and moves there."""
+    network = compile_for_any_size(generator, owner)
     check_writable(path.parent)
-    # In a folder, as the file needs its ending; beside the goal, as moving within a
-    # disk happens at once or not at all.
+    images = tf.TensorSpec((None, None, None, network.channels), name="images")
+    options = {"format": kind, "input_signature": [images]}
+    # In a folder, as the file needs its suffix; beside the path, as moving within a
+    # disk is atomic.
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as scratch:
         part = os.path.join(scratch, path.name)
-        with name_file_in_errors(path):
-            _write_fully(write, part)
-        difference = _difference(network, load(part))
+        with name_file_in_errors(path), warnings.catch_warnings():
+            # Keras looks for a name that NumPy once had.
+            warnings.filterwarnings("ignore", "In the future `np.object`")
+            try:
+                if kind == "keras":
+                    generator.save(part)
+                else:
+                    generator.export(part, verbose=False, **options)
+            except tf.errors.ResourceExhaustedError as error:  # TensorFlow's full disk
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), part) from error
+        # Neither square nor what the network was built for.
+        shape = (2, network.fit(48), network.fit(49), network.channels)
+        images = np.random.default_rng(0).uniform(-1, 1, shape).astype("float32")
+        difference = float(np.abs(load(part)(images) - network.run(images)).max())
         low = any(layer.compute_dtype != "float32" for layer in generator.layers)
-        tolerance = _LOW_PRECISION_TOLERANCE if low else TOLERANCE
+        tolerance = _LOW_PRECISION_TOLERANCE if low else _TOLERANCE
         if not difference <= tolerance:
             raise ValueError(
-                f"{owner}: the export's image differs from the model's by "
-                f"{difference:.3g}, in [-1, 1], but at most {tolerance:g} can be "
-                "rounding, so nothing was kept. Versions of the exporter that do not "
-                "fit are the usual cause; compare with constraints.txt."
+                f"{owner}: the difference between the images of export and model is "
+                f"{difference:.3g}, but must be at most {tolerance:g}. Compare the "
+                "exporter's version with constraints.txt; nothing was kept."
             )
         if path.is_dir():
             shutil.rmtree(path)
         os.replace(part, path)
     return difference
-
-
-def _write_fully(write, part):
-    try:
-        write(part)
-    except tf.errors.ResourceExhaustedError as error:  # TensorFlow's full disk
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), part) from error
-
-
-def _difference(network, run):
-    rng = np.random.default_rng(0)
-    # Neither square nor what the network was built for.
-    side = max(-(-48 // network.multiple) * network.multiple, network.least)
-    worst = 0.0
-    for count, height, width in ((1, side, side), (2, side, side + network.multiple)):
-        shape = (count, height, width, network.channels)
-        images = rng.uniform(-1, 1, shape).astype("float32")
-        got, want = np.asarray(run(images)), np.asarray(network.run(images))
-        if got.shape != want.shape:
-            return float("inf")
-        worst = max(worst, float(np.abs(got - want).max()))
-    return worst
-
-
-def _in_float32(generator):
-    if all(layer.compute_dtype == "float32" for layer in generator.layers):
-        return generator
-
-    def copied(layer):
-        return type(layer).from_config({**layer.get_config(), "dtype": "float32"})
-
-    copy = keras.models.clone_model(generator, clone_function=copied)
-    copy.set_weights(generator.get_weights())
-    return copy

@@ -1,24 +1,20 @@
-"""Translates a whole folder of images, and goes on where it was interrupted."""
+"""Translates a whole folder of images, and resumes where it was interrupted."""
 
+import contextlib
+import glob
 import hashlib
 import json
-import os
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from gan_style.inference.sizes import any_size
+from gan_style.inference.sizes import compile_for_any_size
 from gan_style.inference.translation import translate
 from gan_style.utils.checks import check_choice, check_path
 from gan_style.utils.files import atomic_write, name_file_in_errors
-from gan_style.utils.images import (
-    SUFFIXES,
-    UnreadableImage,
-    read_image,
-    save_image,
-)
+from gan_style.utils.images import SUFFIXES, UnreadableImage, read_image, save_image
 
 RECORD = ".translated.jsonl"
 # The suffixes of each kind; the first one is for files of other kinds.
@@ -29,8 +25,8 @@ class FolderResult(NamedTuple):
     """What `translate_folder` did; all are lists of paths, in the order of names.
 
     `done` are images written now, `skipped` images that were there already (both
-    below the target), `unreadable` files (below the source) that could not be read;
-    `reasons` says why, in their order.
+    below the target), `unreadable` files (below the source) that could not be read,
+    for the `reasons`, in their order.
     """
 
     done: list
@@ -40,37 +36,27 @@ class FolderResult(NamedTuple):
 
 
 def translate_folder(
-    generator,
-    source,
-    target,
-    tile_size=None,
-    overlap=None,
-    kind=None,
-    progress=True,
+    generator, source, target, tile_size=None, overlap=None, kind=None, progress=True
 ):
-    """Translates every image of a folder and its subfolders.
+    """Translate every image of a folder and its subfolders.
 
-    The translations lie in `target` as the originals lie in `source`, under the same
-    names, with another suffix where the kind is another. Where that would give two
-    images one name, the second keeps its own suffix as well: sea.png, sea.bmp.png.
-    The originals are only read. Orientation that a camera noted (EXIF) is
-    applied, other notes such as place and time are not taken over.
+    The translations have the folders and names of the originals, with the suffix of
+    their kind. Where two images would get one name, the second keeps its own suffix as
+    well: sea.png, sea.bmp.png. A camera's orientation (EXIF) is applied; its other
+    notes, such as place and time, are lost.
 
-    A second call skips what is done, so an interrupted run goes on where it stopped. A
-    image is made anew when its original has changed (in time or size), when its
-    translation is missing or was changed, and when the generator's weights or the
-    arguments are other ones. What is known of each is kept in `.translated.jsonl` in
-    `target`.
+    A second call resumes an interrupted one. By the record `.translated.jsonl` in
+    `target`, it repeats only images whose original changed (in time or size), whose
+    translation is missing or changed, or that another generator or tiles made.
 
     Args:
-        generator: a `keras.Model` from images in [-1, 1] to such images, such as
-            `model.generator_ab` of a CycleGAN or what `load_pytorch_generator` gives.
-        source: a folder. Hidden files and folders are left out, and so are links to
-            folders, and `target` if it lies inside.
-        target: another folder; it is made where it is missing.
-        tile_size, overlap: as for `gan_style.inference`.
-        kind: "jpeg" (of quality 95) or "png" (exact, about ten times larger); None
-            takes JPEG for JPEG files and PNG for all others.
+        generator: a `keras.Model` from images in [-1, 1] to such images.
+        source: a folder, which is only read. Hidden files and folders, links to
+            folders, and `target` are left out.
+        target: another folder, which is made if needed.
+        tile_size, overlap: as for `translate`.
+        kind: "jpeg" (of quality 95) or "png" (exact, about ten times larger); by
+            default JPEG for JPEG files and PNG for all others.
         progress: whether to show a progress bar.
 
     Returns:
@@ -85,154 +71,111 @@ def translate_folder(
     >>> generator = resnet_generator((32, 32, 3), filters=2, blocks=1)
     >>> with tempfile.TemporaryDirectory() as home:
     ...     path = save_image(f"{home}/in/sea.png", np.zeros((9, 12, 3), "uint8"))
-    ...     folders = f"{home}/in", f"{home}/out"
-    ...     result = translate_folder(generator, *folders, progress=False)
-    ...     again = translate_folder(generator, *folders, progress=False)
-    >>> [path.name for path in result.done], len(again.skipped)
-    (['sea.png'], 1)
+    ...     result = translate_folder(generator, f"{home}/in", f"{home}/out")
+    >>> [path.name for path in result.done]
+    ['sea.png']
     """
-    source = check_path("translate_folder", "source", source)
-    target = check_path("translate_folder", "target", target)
-    # None keeps JPEG files JPEG and makes the others PNG.
-    check_choice("translate_folder", "kind", kind, ("jpeg", "png", None))
-    any_size(generator)  # which refuses what is no such model
-    originals = _originals(source, target)
-    outputs = _outputs(originals, kind)
-    record = _Record(target)
-    _check_strangers(target, outputs.values(), record)
+    owner = "translate_folder"
+    source = check_path(owner, "source", source)
+    target = check_path(owner, "target", target)
+    check_choice(owner, "kind", kind, (*_KINDS, None))
+    compile_for_any_size(generator, owner)
+    outputs = _name_outputs(_find_originals(source, target), kind)
+    record = _Record(target, outputs.values())
     maker = _fingerprint(generator, tile_size, overlap)
     result = FolderResult([], [], [], [])
-    with record, tqdm(originals, unit="image", disable=not progress) as images:
-        for original in images:
-            output = outputs[original]
+    with record, tqdm(outputs.items(), unit="image", disable=not progress) as images:
+        for original, output in images:
+            path = source / original
             try:
-                state = [original.as_posix(), *_stamp(source / original), maker]
+                status = path.stat()
+                state = [original.as_posix(), status.st_size, status.st_mtime_ns, maker]
                 if record.is_done(output, state):
                     result.skipped.append(target / output)
                     continue
-                image = read_image(source / original)
+                image = read_image(path)
             except (UnreadableImage, FileNotFoundError) as error:
-                result.unreadable.append(source / original)
+                result.unreadable.append(path)
                 result.reasons.append(str(error))
                 continue
             try:
                 image = translate(generator, image, tile_size, overlap)
             except MemoryError as error:
-                raise MemoryError(f"{source / original}: {error}") from error
-            record.begin(output)
+                raise MemoryError(f"{path}: {error}") from error
+            record.add(output)
             save_image(target / output, image)
-            record.end(output, state)
+            record.add(output, (target / output).stat().st_size, state)
             result.done.append(target / output)
     if result.unreadable:
-        print(f"{len(result.unreadable)} of {len(originals)} files could not be read:")
+        print(f"{len(result.unreadable)} of {len(outputs)} files could not be read:")
         for reason in result.reasons:
             # Names may hold bytes that are no text.
             print(" ", reason.encode("utf-8", "backslashreplace").decode())
     return result
 
 
-def _originals(source, target):
+def _find_originals(source, target):
     """Paths of all images, relative to `source`, in the order of their names."""
-    if not source.is_dir():
-        raise ValueError(
-            f"translate_folder: source is {str(source)!r}, which is no folder. Check "
-            "the path; for single images there is gan_style.inference.translate."
-        )
-    if target.exists() and not target.is_dir():
-        raise ValueError(
-            f"translate_folder: target is {str(target)!r}, which is a file, but it has "
-            "to be a folder. Choose another one."
-        )
-    inside = target.resolve()
-    if inside == source.resolve() or (target.exists() and target.samefile(source)):
-        raise ValueError(
-            f"translate_folder: source and target are one folder, {str(source)!r}, but "
-            "the originals are to stay as they are. Choose another target."
-        )
-    found = []
-    for folder, names_of_folders, names in os.walk(source):
-        folder = Path(folder)
-        names_of_folders[:] = [
-            name
-            for name in names_of_folders
-            if not name.startswith(".") and (folder / name).resolve() != inside
-        ]
-        found += [
-            (folder / name).relative_to(source)
-            for name in names
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
-        ]
-    if not found:
-        raise ValueError(
-            f"translate_folder: {str(source)!r} and its subfolders hold no image "
-            f"({', '.join(sorted(SUFFIXES))}). Check the path."
-        )
-    return sorted(found, key=lambda path: path.as_posix())
-
-
-def _outputs(originals, kind):
-    """Every original's output, relative to the target; no two are the same."""
-    outputs, taken, others = {}, set(), []
-    for path in originals:
-        suffix = path.suffix.lower()
-        jpeg = kind == "jpeg" or (kind is None and suffix in _KINDS["jpeg"])
-        suffixes = _KINDS["jpeg" if jpeg else "png"]
-        if suffix in suffixes and _key(path) not in taken:
-            outputs[path] = path
-            taken.add(_key(path))
-        else:
-            others.append((path, suffixes[0]))
-    # After all that keep their names, so that those do not depend on the rest.
-    for path, suffix in others:
-        output, number = path.with_suffix(suffix), 1
-        while _key(output) in taken:
-            more = "" if number == 1 else f"_{number}"
-            output, number = path.with_name(path.name + more + suffix), number + 1
-        outputs[path] = output
-        taken.add(_key(output))
-    return outputs
-
-
-def _key(path):
-    # Some disks take "Sea.png" and "sea.png" for one file.
-    return path.as_posix().casefold()
-
-
-def _check_strangers(target, outputs, record):
-    strangers = [
-        str(output)
-        for output in outputs
-        if not record.knows(output) and (target / output).exists()
+    root, inside = source.resolve(), target.resolve()
+    found = [
+        path.relative_to(root)
+        for path in root.rglob("*")
+        if path.suffix.lower() in SUFFIXES and not path.is_dir()
+        if not path.is_relative_to(inside)
     ]
-    if strangers:
-        raise ValueError(
-            f"translate_folder: {str(target)!r} holds {len(strangers)} files that "
-            "translate_folder did not make and would replace, such as "
-            f"{strangers[0]!r}. Choose another target, or move them away."
-        )
+    found = [path for path in found if not any(p[0] == "." for p in path.parts)]
+    wrong = f"target is {str(target)!r}, but must be another folder. Choose one."
+    if not source.is_dir():
+        wrong = f"source is {str(source)!r}, but must be a folder. Check the path."
+    elif inside != root and (target.is_dir() or not target.exists()):
+        if found:
+            return sorted(found, key=Path.as_posix)
+        wrong = f"source is {str(source)!r}, but must hold an image. Check the path."
+    raise ValueError(f"translate_folder: {wrong}")
 
 
-def _stamp(path):
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
+def _name_outputs(originals, kind):
+    """Every original's output, relative to the target; no two are the same."""
+
+    def suffixes(path):
+        jpeg = kind is None and path.suffix.lower() in _KINDS["jpeg"]
+        return _KINDS["jpeg" if jpeg else kind or "png"]
+
+    def key(path):  # some disks treat "Sea.png" and "sea.png" as one file
+        return path.as_posix().casefold()
+
+    outputs, taken = {}, set()
+    for path in originals:
+        if path.suffix.lower() in suffixes(path) and key(path) not in taken:
+            outputs[path] = path
+            taken.add(key(path))
+    # After all that keep their names, so that those do not depend on the rest.
+    for path in originals:
+        if path not in outputs:
+            suffix, number = suffixes(path)[0], 1
+            output = path.with_suffix(suffix)
+            while key(output) in taken:
+                more = f"_{number}" if number > 1 else ""
+                output, number = path.with_name(path.name + more + suffix), number + 1
+            outputs[path] = output
+            taken.add(key(output))
+    return {path: outputs[path] for path in originals}
 
 
 def _fingerprint(generator, tile_size, overlap):
     """Tells apart generators of other layers or weights, and other tiles."""
-    digest = hashlib.sha256(repr((tile_size, overlap)).encode())
+    parts = [tile_size, overlap]
     for layer in generator.layers:
-        digest.update(type(layer).__name__.encode())
+        config = {}
+        with contextlib.suppress(NotImplementedError):  # for some layers of users
+            config = layer.get_config()
+        # Without the name, which a process counts up.
+        parts.append([type(layer).__name__, {**config, "name": None}])
+    digest = hashlib.sha256(json.dumps(parts, default=str).encode())
     for weight in generator.get_weights():
         digest.update(repr(weight.shape).encode())
         digest.update(np.ascontiguousarray(weight))
     return digest.hexdigest()[:16]
-
-
-def _is_below(output):
-    path = PurePosixPath(output)
-    inside = path.parts and not path.is_absolute() and ".." not in path.parts
-    # As Windows would have it.
-    return inside and "\\" not in output and ":" not in output
 
 
 class _Record:
@@ -242,31 +185,36 @@ class _Record:
     one after, which says what it was made from.
     """
 
-    def __init__(self, target):
-        self.target = target
-        self.path = target / RECORD
-        self.entries = {}
-        if self.path.exists():
-            for line in self.path.read_text("utf-8", "replace").splitlines():
-                try:
-                    output, *entry = json.loads(line)
-                    ours = _is_below(output)
-                # The last line of a run that was killed, or nothing that we wrote.
-                except (ValueError, TypeError, RecursionError):
-                    continue
-                if ours:
+    def __init__(self, target, outputs):
+        self.target, self.path, self.entries = target, target / RECORD, {}
+        text = self.path.read_text("utf-8", "replace") if self.path.exists() else ""
+        for line in text.splitlines():
+            # Others are the last line of a killed run, or not ours.
+            with contextlib.suppress(ValueError, TypeError, RecursionError):
+                output, *entry = json.loads(line)
+                path = PurePosixPath(output)
+                outside = path.is_absolute() or ".." in path.parts
+                # As Windows reads it as well.
+                if path.parts and not outside and not {*output} & {*"\\:"}:
                     self.entries[output] = entry
+        other = [name for name in outputs if name.as_posix() not in self.entries]
+        if other := [str(name) for name in other if (target / name).exists()]:
+            raise ValueError(
+                f"translate_folder: target is {str(target)!r}, but must not hold files "
+                f"that it would replace: {other[0]!r}, {len(other)} files that it did "
+                "not make. Choose another one, or move them away."
+            )
 
     def __enter__(self):
+        lines = []
         for output, entry in self.entries.items():
-            if not entry:
-                self._tidy(self.target / output)
-        with (
-            atomic_write(self.path, f"{RECORD}.part") as part,
-            open(part, "w", encoding="utf-8") as file,
-        ):
-            for output, entry in self.entries.items():
-                file.write(json.dumps([output, *entry]) + "\n")
+            lines.append(json.dumps([output, *entry]) + "\n")
+            path = self.target / output
+            if not entry and path.parent.is_dir():  # a killed run was writing it
+                for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+                    part.unlink()
+        with atomic_write(self.path, f"{RECORD}.part") as part:
+            part.write_text("".join(lines), encoding="utf-8")
         self.file = open(self.path, "a", encoding="utf-8")
         return self
 
@@ -274,29 +222,12 @@ class _Record:
         with name_file_in_errors(self.path):
             self.file.close()
 
-    @staticmethod
-    def _tidy(path):
-        """Removes what `save_image` was writing when it was killed."""
-        for name in os.listdir(path.parent) if path.parent.is_dir() else []:
-            if name.startswith(f".{path.name}.") and name.endswith(".part"):
-                (path.parent / name).unlink()
-
-    def knows(self, output):
-        return output.as_posix() in self.entries
-
     def is_done(self, output, state):
-        entry = self.entries.get(output.as_posix())
-        path = self.target / output
+        entry, path = self.entries.get(output.as_posix()), self.target / output
         return bool(entry) and path.is_file() and entry == [path.stat().st_size, state]
 
-    def begin(self, output):
-        self._add(output, [])
-
-    def end(self, output, state):
-        self._add(output, [(self.target / output).stat().st_size, state])
-
-    def _add(self, output, entry):
-        self.entries[output.as_posix()] = entry
+    def add(self, output, *entry):
+        self.entries[output.as_posix()] = [*entry]
         with name_file_in_errors(self.path):
             self.file.write(json.dumps([output.as_posix(), *entry]) + "\n")
             self.file.flush()

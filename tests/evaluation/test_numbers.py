@@ -206,7 +206,7 @@ class TestStyleTransfer:
     @pytest.mark.parametrize("at", ["content", r"styles\[0\]", "initial", "image"])
     def test_refuses_what_is_not_finite(self, value, at):
         bad = with_one(value, (16, 16, 3))
-        with pytest.raises(ValueError, match=f"{at}: got values from"):
+        with pytest.raises(ValueError, match=rf"{at} is .* from .* to .*, but must be"):
             if at == "initial":
                 transfer(NOISE, NOISE).run(1, [16], initial=bad, progress=False)
             elif at == "image":
@@ -219,7 +219,7 @@ class TestStyleTransfer:
         [("adam", "learning_rate"), ("adam", "average"), ("lbfgs", "first_move")],
     )
     def test_refuses_settings_that_are_not_finite(self, optimizer, name):
-        with pytest.raises(ValueError, match=f"{name}: got nan"):
+        with pytest.raises(ValueError, match=f"{name} is nan"):
             transfer(NOISE, NOISE).run(
                 1, [16], optimizer, progress=False, **{name: float("nan")}
             )
@@ -243,15 +243,13 @@ class TestRefuseWhatIsNotFinite:
             lambda: metrics.baselines(good, bad, good),
             lambda: metrics.report(good, bad, good, truth=good),
         ):
-            with pytest.raises(ValueError, match=r"have to be in \[-1, 1\]"):
+            with pytest.raises(ValueError, match=r"must be in \[-1, 1\]"):
                 call()
 
     def test_kernel_inception_distance(self, value):
         x = np.random.default_rng(0).normal(size=(6, 4))
-        with pytest.raises(ValueError, match="features_y hold numbers that are not"):
+        with pytest.raises(ValueError, match="features_y is not finite"):
             metrics.kernel_inception_distance(x, with_one(value, (6, 4)))
-        with pytest.raises(ValueError, match="gamma"):
-            metrics.kernel_inception_distance(x, x, gamma=value)
 
 
 def test_sets_that_are_all_one_image_are_at_distance_0():

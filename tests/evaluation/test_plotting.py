@@ -44,7 +44,7 @@ def test_shows_every_pixel_as_a_block(images, zoom):
         assert contains(shown, blocks(image, zoom))
 
 
-def test_is_exact_at_sizes_that_are_no_whole_hundredths_of_an_inch():
+def test_is_exact_at_sizes_that_are_not_hundredths_of_an_inch():
     # 1.16 inches of 100 pixels are 115.99999999999999, and 1.1 are 110.00000000000001.
     images = np.random.default_rng(0).integers(0, 256, (2, 8, 170, 3), "uint8")
     for width in range(90, 170, 2):
@@ -156,14 +156,16 @@ def test_every_loss_is_drawn_under_its_own_label():
 
 def test_the_curve_of_a_direction_has_its_name():
     figure = plotting.loss_curves(history(), ("apples", "oranges"))
-    validity, _, identity, judges = figure.axes
+    validity, _, identity, discriminator = figure.axes
     values = {line.get_label(): line.get_ydata()[0] for line in validity.get_lines()}
     assert values == {"apples to oranges": 3.0, "oranges to apples": 4.0}
     # identity_b is what the generator from A to B makes of b.
     values = {line.get_label(): line.get_ydata()[0] for line in identity.get_lines()}
     assert values["apples to oranges, given oranges"] == history()["identity_b"][0]
-    values = {line.get_label(): line.get_ydata()[0] for line in judges.get_lines()}
-    assert values["judge of oranges"] == history()["discriminator_b"][0]
+    values = {
+        line.get_label(): line.get_ydata()[0] for line in discriminator.get_lines()
+    }
+    assert values["discriminator of oranges"] == history()["discriminator_b"][0]
 
 
 def test_losses_that_were_not_used_get_no_panel():
@@ -174,8 +176,28 @@ def test_losses_that_were_not_used_get_no_panel():
     assert not any("Identity" in title for title in titles)
 
 
+def test_epochs_without_a_loss_leave_no_gap():
+    known, unknown = [0.9, 0.5, 0.4], [float("nan")] * 3
+    # As of a validation every second epoch: single points would be invisible.
+    mixed = [number for pair in zip(unknown, known, strict=True) for number in pair]
+    losses = {"epoch": range(4, 10), "validity_ab": mixed, "validity_ba": unknown * 2}
+    figure = plotting.loss_curves(losses)
+    drawn, empty = figure.axes[0].get_lines()
+    assert drawn.get_xdata().tolist() == [5, 7, 9]
+    assert drawn.get_ydata().tolist() == known
+    assert len(empty.get_xdata()) == 0
+    whole = plotting.loss_curves(
+        {"epoch": [5, 7, 9], "validity_ab": known, "validity_ba": unknown}
+    )
+    np.testing.assert_array_equal(plotting.rendered(figure), plotting.rendered(whole))
+    first = plotting.loss_curves({"validity_ab": [float("nan"), 0.5]})
+    assert first.axes[0].get_lines()[0].get_marker() == "o"
+
+
 def test_bars_carry_their_numbers():
-    figure = plotting.bars({"do nothing": 21.04, "translated": 7.0}, "error", "Errors")
+    figure = plotting.bars(
+        {"do nothing": 21.04, "translated": np.float32(7)}, "error", "Errors"
+    )
     words = [text.get_text() for text in figure.axes[0].texts]
     assert words == ["21.0", "7.0"]
     assert figure.axes[0].get_xlabel() == "error"
@@ -184,10 +206,19 @@ def test_bars_carry_their_numbers():
 @pytest.mark.parametrize(
     ("rows", "options", "message"),
     [
-        ([], {}, "no images"),
-        ([[]], {}, "no images"),
-        ([np.zeros((2, 8, 8, 3), "uint8")], {"titles": ["one"]}, "1 titles for 2"),
-        ([np.zeros((2, 8, 8, 3), "uint8")], {"row_titles": []}, "0 row_titles for 1"),
+        ([], {}, "rows has 0 items"),
+        ([[]], {}, "the longest row has 0 items"),
+        ([[], 5], {}, "a row is 5"),
+        (
+            [np.zeros((2, 8, 8, 3), "uint8")],
+            {"titles": ["one"]},
+            "titles has 1 items",
+        ),
+        (
+            [np.zeros((2, 8, 8, 3), "uint8")],
+            {"row_titles": []},
+            "row_titles has 0 items",
+        ),
         ([np.zeros((1, 8, 8, 3), "uint8")], {"zoom": 0.5}, "zoom is 0.5"),
         ([np.zeros((1, 8, 8, 4), "uint8")], {}, r"\(8, 8, 4\)"),
         ([np.zeros((1, 8, 8, 3), "int64")], {}, "int64"),
@@ -203,5 +234,5 @@ def test_says_what_it_cannot_show(rows, options, message):
 def test_says_when_there_are_no_losses():
     with pytest.raises(ValueError, match="'loss'"):
         plotting.loss_curves({"loss": [1.0]})
-    with pytest.raises(ValueError, match="empty"):
+    with pytest.raises(ValueError, match="values is {}"):
         plotting.bars({}, "error")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gan_style.inference.blended_tiles import blend_tiles, starts_of_tiles
+from gan_style.inference.blended_tiles import blend_tiles, tile_starts
 
 
 @settings(max_examples=200)
@@ -18,7 +18,7 @@ from gan_style.inference.blended_tiles import blend_tiles, starts_of_tiles
 def test_tiles_cover_the_side_and_overlap(multiple, tile, more, share):
     tile, size = tile * multiple, (tile + more) * multiple
     overlap = int(share * tile)
-    starts = starts_of_tiles(size, tile, overlap, multiple)
+    starts = tile_starts(size, tile, overlap, multiple)
     assert starts[0] == 0 and starts[-1] == size - tile
     steps = np.diff(starts)
     assert (steps > 0).all()
@@ -29,9 +29,9 @@ def test_tiles_cover_the_side_and_overlap(multiple, tile, more, share):
 
 
 def test_a_short_side_takes_one_tile():
-    assert starts_of_tiles(10, 16, 4) == [0]
-    assert starts_of_tiles(16, 16, 8) == [0]
-    assert starts_of_tiles(17, 16, 8) == [0, 1]
+    assert tile_starts(10, 16, 4) == [0]
+    assert tile_starts(16, 16, 8) == [0]
+    assert tile_starts(17, 16, 8) == [0, 1]
 
 
 def test_constant_tiles_blend_smoothly_and_monotonously():

@@ -1,4 +1,4 @@
-"""Which sizes a generator takes, found by trying."""
+"""Which sizes a generator accepts, found by trying."""
 
 import gc
 import weakref
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from gan_style.inference.sizes import any_size
+from gan_style.inference.sizes import compile_for_any_size
 from gan_style.models import (
     patch_discriminator,
     resnet_generator,
@@ -17,7 +17,7 @@ from gan_style.models import (
 
 
 @pytest.mark.parametrize(
-    ("generator", "multiple", "least"),
+    ("generator", "multiple", "minimum"),
     [
         (lambda: unet_generator((128, 128, 3), 2), 16, 16),
         (lambda: unet_generator((None, None, 1), 2), 16, 16),
@@ -25,10 +25,10 @@ from gan_style.models import (
         (lambda: resnet_generator((None, None, 3), 2, 1, layout="pytorch"), 4, 8),
     ],
 )
-def test_the_networks_of_the_papers(generator, multiple, least):
+def test_the_networks_of_the_papers(generator, multiple, minimum):
     model = generator()
-    network = any_size(model)
-    assert (network.multiple, network.least) == (multiple, least)
+    network = compile_for_any_size(model)
+    assert (network.multiple, network.minimum) == (multiple, minimum)
     assert network.channels == model.input_shape[-1]
     shape = (1, 2 * multiple, 3 * multiple, network.channels)
     assert network.run(np.zeros(shape, "float32")).shape == shape
@@ -38,12 +38,12 @@ def test_the_networks_of_the_papers(generator, multiple, least):
 def test_unusual_multiples_are_found(factor, multiple):
     images = keras.Input((30, 30, 2))
     x = layers.UpSampling2D(factor)(layers.AveragePooling2D(factor)(images))
-    assert any_size(keras.Model(images, x))[1:] == (multiple, multiple, 2)
+    assert compile_for_any_size(keras.Model(images, x))[1:] == (multiple, multiple, 2)
 
 
 def test_the_answer_is_kept_and_goes_with_the_generator():
     model = resnet_generator((16, 16, 3), 2, 1)
-    assert any_size(model) is any_size(model)
+    assert compile_for_any_size(model) is compile_for_any_size(model)
     gone = weakref.ref(model)
     del model
     gc.collect()
@@ -52,7 +52,7 @@ def test_the_answer_is_kept_and_goes_with_the_generator():
 
 def test_all_sizes_are_compiled_once():
     model = resnet_generator((16, 16, 3), 2, 1)
-    network = any_size(model)
+    network = compile_for_any_size(model)
     for side in (8, 12, 16):
         network.run(np.zeros((1, side, side + 4, 3), "float32"))
     assert network.run.experimental_get_tracing_count() == 1
@@ -62,7 +62,7 @@ def test_behaviour_of_training_is_left_out():
     images = keras.Input((8, 8, 3))
     model = keras.Model(images, layers.Dropout(0.9)(images))
     x = np.ones((1, 8, 8, 3), "float32")
-    np.testing.assert_array_equal(any_size(model).run(x), x)
+    np.testing.assert_array_equal(compile_for_any_size(model).run(x), x)
 
 
 def test_results_are_float32_under_mixed_precision(policy):
@@ -70,13 +70,22 @@ def test_results_are_float32_under_mixed_precision(policy):
     images = keras.Input((8, 8, 3))
     model = keras.Model(images, layers.Conv2D(3, 1)(images))
     assert model.output.dtype == "bfloat16"
-    assert any_size(model).run(np.zeros((1, 4, 4, 3), "float32")).dtype == "float32"
+    network = compile_for_any_size(model)
+    assert network.run(np.zeros((1, 4, 4, 3), "float32")).dtype == "float32"
+
+
+def test_fit_gives_the_next_size_that_is_accepted():
+    network = compile_for_any_size(resnet_generator((16, 16, 3), 2, 1))
+    assert [network.fit(side) for side in (1, 8, 9, 12)] == [8, 8, 12, 12]
 
 
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (lambda: patch_discriminator((16, 16, 3), 2), "has to keep the size"),
+        (
+            lambda: patch_discriminator((16, 16, 3), 2),
+            "must keep it",
+        ),
         (lambda: keras.Sequential([layers.Dense(3)]), "built keras.Model"),
         (
             lambda: keras.Sequential([keras.Input((4,)), layers.Dense(3)]),
@@ -93,4 +102,4 @@ def test_results_are_float32_under_mixed_precision(policy):
 )
 def test_other_networks_are_refused(model, message):
     with pytest.raises(ValueError, match=message):
-        any_size(model())
+        compile_for_any_size(model())
