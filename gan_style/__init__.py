@@ -8,20 +8,24 @@ backends, where TensorFlow is not needed.
 import keras
 import lazy_loader
 
-from gan_style import image_conv, layers  # noqa: F401
+from gan_style import layers  # noqa: F401
 from gan_style.models import vgg  # noqa: F401
 from gan_style.training import schedules  # noqa: F401
 
 if keras.backend.backend() == "tensorflow":
-    from gan_style import cyclegan  # noqa: F401
+    from gan_style import cyclegan, pix2pix  # noqa: F401
 
 __version__ = "0.1.0"
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["datasets", "evaluation", "hardware", "inference", "training"],
+    submodules=[
+        *("datasets", "evaluation", "hardware", "inference", "models"),
+        *("style_transfer", "training"),
+    ],
     submod_attrs={
         "cyclegan": ["CycleGAN"],
+        "pix2pix": ["Pix2Pix"],
         "datasets": ["samples"],
         "layers": ["ImagePool", "InstanceNormalization", "ReflectionPadding2D"],
         "models": [

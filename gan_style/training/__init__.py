@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "callbacks": ["LossCurves", "TranslationGrid"],
         "checkpoints": ["SaveAndResume"],
-        "diagnosis": ["Diagnosis"],
+        "diagnosis": ["Diagnosis", "Finding"],
         "schedules": ["constant_then_linear"],
         "distribution": ["train"],
         "planning": ["TrainingPlan", "plan_training"],

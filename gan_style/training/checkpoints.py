@@ -1,34 +1,33 @@
-"""Trainings that can be killed at any moment and go on to the bit.
+"""Trainings that can be interrupted at any time and resume bit for bit.
 
-All state of a `CycleGAN` is in its variables, its step included, and the datasets of
-`gan_style.datasets` give any step's batch on demand. So a saved model is a place to go
-on from, even in the middle of an epoch:
+All state of a model is in its variables, the step included, and `gan_style.datasets`
+returns the batch of any step. So a saved model is enough to resume from, even within an
+epoch. Prefer `SaveAndResume`, which replaces its file atomically.
 
-- `SaveAndResume` saves the complete model every so many steps, or every epoch, as one
-  file that is replaced whole. It is the one to take.
-- `keras.callbacks.BackupAndRestore` works as well, at epochs or with a whole
-  `save_freq`. Keras itself (3.15) notes the epoch and repeats all of it, on top of the
-  steps that the weights already have, and after a second interruption it notes the
-  wrong epoch; `CycleGAN.fit` looks at the step instead and ends each epoch where it
-  would have ended. But it does not replace its file whole: killed while it writes, or
-  ended by a full disk, it needs `double_checkpoint=True` to find the one before.
+`keras.callbacks.BackupAndRestore` works as well, at epochs or with an integer
+`save_freq`: Keras (3.15) would repeat the noted epoch on top of the steps that the
+weights already have, but `fit` reads the step instead. If the process is killed while
+it writes, or the disk is full, it needs `double_checkpoint=True`.
 """
 
+import collections
 import contextlib
 import json
 import math
 import struct
+import tempfile
 import warnings
 import zipfile
 import zlib
 
+import h5py
 import keras
 import numpy as np
 import tensorflow as tf
+from keras.src.utils.naming import to_snake_case
 
-from gan_style.utils.archives import check_stored
 from gan_style.utils.checks import check_int, check_path
-from gan_style.utils.files import atomic_write, check_writable
+from gan_style.utils.files import atomic_write, check_stored, check_writable
 
 # What Keras and h5py raise at files that do not fit.
 _BROKEN = (
@@ -36,54 +35,59 @@ _BROKEN = (
     *(RuntimeError, EOFError, MemoryError, OverflowError, UserWarning),
     *(zipfile.BadZipFile, zlib.error, struct.error, tf.errors.OpError),
 )
-_BEGINNING = "gan_style_training.json"  # within the file, where Keras does not look
-_SAVED_KINDS = ("Operation", "Layer", "Functional", "Sequential", "Metric", "Optimizer")
+_NOTES = "gan_style_training.json"  # within the file, where Keras does not look
 
 
 def patch_keras_saving_leak():
-    """Keeps a training that saves often from growing, by 72 KiB per optimizer saved.
+    """Keep Keras (3.12 to 3.15) from leaking 72 KiB per optimizer it saves.
 
-    To learn which attributes it need not save, Keras (3.12 to 3.15) builds a layer or
-    an optimizer of its own for each one of the model, as it looks up under one name
-    what it keeps under another. TensorFlow keeps something of each such optimizer for
-    good, because its variables have names that were not there before. Here Keras finds
-    what it looks for, which also halves the time that saving takes.
-
-    It holds for this thread until `keras.utils.clear_session()`.
+    To learn which attributes not to save, Keras builds a layer or an optimizer for each
+    of the model's, as it looks up under one name what it stores under another, and
+    TensorFlow keeps a part of it. Here it finds what it looks for, in half the time,
+    until `keras.utils.clear_session()`.
     """
     try:
         from keras.src.backend.common import global_state
         from keras.src.saving.saving_lib import get_attr_skipset
     except ImportError:
         return  # a Keras that has it elsewhere saves as before
-    for kind in _SAVED_KINDS:
+    for kind in "Operation Layer Functional Sequential Metric Optimizer".split():
         name = f"saving_attr_skiplist_{kind}"
         if global_state.get_global_attribute(name) is None:
             global_state.set_global_attribute(name, get_attr_skipset(kind))
 
 
-def save_state(model, path, partial, **notes):
-    """Saves a compiled `CycleGAN` in place of a file, whole or not at all.
+def state_variables(model):
+    """List the variables that a training resumes from, the optimizers' last."""
+    optimizers = (model.generator_optimizer, model.discriminator_optimizer)
+    return [*model.variables, *(v for o in optimizers for v in o.variables)]
 
-    Args:
-        model: the model.
-        path: the file.
-        partial: the name beside it that it is written under.
-        **notes: texts to keep within the file, by their names.
 
-    Raises:
-        OSError: with the file's name; what was there before is as it was.
+def weights_are_finite(model):
+    """Return whether no trainable weight is NaN or infinite."""
+    return all(np.isfinite(v.numpy()).all() for v in model.trainable_weights)
+
+
+def check_keras_path(owner, path):
+    """Return the path of a .keras file as `pathlib.Path`, or raise a `ValueError`."""
+    path = check_path(owner, "path", path)
+    if path.suffix != ".keras":
+        raise ValueError(f"{owner}: path is {str(path)!r}, but must be a .keras file.")
+    return path
+
+
+def save_state(model, path, partial=None, **notes):
+    """Replace a file by a compiled model and some named texts, atomically.
+
+    `partial`, the name to write under, should be the same each time, so that a killed
+    process leaves one such file at most.
     """
     patch_keras_saving_leak()
-    variables = [
-        *model.variables,
-        *model.generator_optimizer.variables,
-        *model.discriminator_optimizer.variables,
-    ]
-    # HDF5, which adds 2 to 3.5 KiB to each, may crash on a disk that is full. It writes
-    # there itself where Keras finds the weights too large for the memory.
-    sizes = (math.prod(v.shape) * tf.as_dtype(v.dtype).size for v in variables)
-    needs = sum(sizes) + 4096 * len(variables)
+    # HDF5, which adds 2 to 3.5 KiB to each, may crash on a full disk. It writes there
+    # itself if Keras finds the weights too large for the memory.
+    variables = [(v.shape, tf.as_dtype(v.dtype)) for v in state_variables(model)]
+    needs = sum(math.prod(shape) * dtype.size + 4096 for shape, dtype in variables)
+    partial = partial or f".{path.stem}.part.keras"
     with atomic_write(path, partial, durable=True, needs=needs) as written:
         model.save(written)
         with zipfile.ZipFile(written, "a") as archive:
@@ -92,48 +96,64 @@ def save_state(model, path, partial, **notes):
 
 
 def load_state(owner, model, path):
-    """Gives a model the weights of a file, and names the file where that fails.
-
-    It runs no code of the file and builds nothing that the file describes.
-
-    Args:
-        owner: who asks, for the error.
-        model: a `keras.Model`.
-        path: a `.keras` file.
-
-    Raises:
-        ValueError: for a file that is damaged, or of another model.
-    """
+    """Load a model's weights, without running or building what the file describes."""
     try:
         check_stored(path)
         with warnings.catch_warnings():
-            # Keras would go on without the state of the optimizers, for example.
+            # Keras would continue without the state of the optimizers, for example.
             warnings.filterwarnings("error", message="Skipping")
-            model.load_weights(path)
+            _load_weights(model, path)
     except _BROKEN as error:
         raise ValueError(
             f"{owner}: {path} is damaged, or is the state of another model "
-            f"({type(error).__name__}: {str(error)[:300]}). Take it away or give "
-            "another path, and build the model anew, for some weights may be the "
-            "file's."
+            f"({type(error).__name__}: {str(error)[:300]}). Remove it or give another "
+            "path, and build the model anew, for some weights may be the file's."
         ) from error
 
 
+def _load_weights(model, path):
+    with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
+        # Keras finds layers by class; this one of version 0.1 is gone.
+        if b"gan_style>EncoderConv2D" not in archive.read("config.json"):
+            return model.load_weights(path)
+        path = archive.extract("model.weights.h5", folder)
+        with h5py.File(path, "r+") as file:
+            links = []
+            file.visititems_links(lambda _, link: links.append(type(link)))
+            if {*links} != {h5py.HardLink}:
+                raise ValueError("it links to other files")
+            for name in file:
+                if f"{name}/layers" in file:
+                    _rename_layers(file[name]["layers"], getattr(model, name).layers)
+        model.load_weights(path)
+
+
+def _rename_layers(groups, layers):
+    """Name a network's groups in a file after the present classes of its layers."""
+    old = {group["vars"].attrs["name"]: name for name, group in groups.items()}
+    for name in old.values():
+        groups.move(name, f"old {name}")
+    count = collections.Counter()
+    for layer in layers:
+        kind = to_snake_case(type(layer).__name__)
+        new = f"{kind}_{count[kind]}" if count[kind] else kind
+        count[kind] += 1
+        groups.move(f"old {old[layer.name]}", new)
+
+
 class SaveAndResume(keras.callbacks.Callback):
-    """Saves the complete model now and then, and goes on from there if it is there.
+    """Saves the complete model regularly, and resumes from the file if it exists.
 
-    Give it to `CycleGAN.fit` with a dataset of `gan_style.datasets`, and start the same
-    script again after an interruption: it takes up the file, and does the steps that
-    are left of those that `epochs` says. A finished training does none; with more
-    `epochs` it goes on. One file is for one call of `fit`.
+    Pass it to `CycleGAN.fit` with a dataset of `gan_style.datasets`, and start the same
+    script again after an interruption: it loads the file and trains the steps that are
+    left of `epochs`, none after a finished training. One file is for one call of `fit`.
 
-    The file is written beside its place and renamed, so that what is there is always
-    whole; a model whose weights are no longer finite is not saved. `keras.saving`
-    loads it as any other model.
+    The file is replaced atomically, and not by weights that are not finite.
+    `keras.saving` loads it as any other model.
 
     Args:
-        path: the file, `NAME.keras`. Its folder is made.
-        every: steps between two savings; None for the end of each epoch.
+        path: path of the file, `NAME.keras`. Its folder is made.
+        every: int from 1, steps between two savings; None for the end of each epoch.
 
     Raises:
         ValueError: for another suffix, or a number below 1.
@@ -144,56 +164,40 @@ class SaveAndResume(keras.callbacks.Callback):
 
     def __init__(self, path, every=None):
         super().__init__()
-        self.path = check_path("SaveAndResume", "path", path)
-        if self.path.suffix != ".keras":
-            raise ValueError(
-                f"SaveAndResume: path is {str(path)!r}, but it has to end in .keras."
-            )
-        self.every = every
+        self.path = check_keras_path("SaveAndResume", path)
         if every is not None:
-            self.every = check_int("SaveAndResume", "every", every)
+            every = check_int("SaveAndResume", "every", every)
+        self.every = every
         self._first_step = self._saved_step = None
 
     def resume(self, model):
-        """Gives the model the saved state, if there is one; `CycleGAN.fit` does it.
-
-        Returns:
-            The step at which this training once began.
-
-        Raises:
-            OSError: where the file's folder cannot be written.
-        """
+        """Load the saved state, if any; return the step at which the training began."""
         check_writable(self.path.parent)
         self._first_step = int(model.steps_done.numpy())
         if self.path.exists():
             load_state("SaveAndResume", model, self.path)
-            self._first_step = self._read_beginning(int(model.steps_done.numpy()))
+            self._first_step = self._read_first_step(int(model.steps_done.numpy()))
         self._saved_step = int(model.steps_done.numpy())
         return self._first_step
 
-    def _read_beginning(self, steps_done):
+    def _read_first_step(self, steps_done):
         try:
             with zipfile.ZipFile(self.path) as file:
-                first_step = json.loads(file.read(_BEGINNING))["first_step"]
+                first_step = json.loads(file.read(_NOTES))["first_step"]
+            if type(first_step) is not int or not 0 <= first_step <= steps_done:
+                raise ValueError(f"first step {first_step!r} of {steps_done}")
         except _BROKEN as error:
             raise ValueError(
                 f"SaveAndResume: {self.path} was not saved by SaveAndResume, or was "
                 f"changed ({error}). Give another path, or load it as a model."
             ) from error
-        if not isinstance(first_step, int) or not 0 <= first_step <= steps_done:
-            raise ValueError(
-                f"SaveAndResume: {self.path} says that the training began at step "
-                f"{first_step!r} and is at {steps_done}, so it was changed. Give "
-                "another path."
-            )
         return first_step
 
     def on_train_begin(self, logs=None):
         if self._saved_step is None:
             raise ValueError(
-                "SaveAndResume: resumes CycleGAN.fit on a dataset of "
-                "gan_style.datasets; this is another training, for which "
-                "keras.callbacks.BackupAndRestore was made."
+                "SaveAndResume: the training is another, but must be CycleGAN.fit on a "
+                "dataset of gan_style.datasets. Use keras.callbacks.BackupAndRestore."
             )
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -216,67 +220,49 @@ class SaveAndResume(keras.callbacks.Callback):
         step = int(self.model.steps_done.numpy())
         if step == self._saved_step:
             return
-        if not all(np.isfinite(v.numpy()).all() for v in self.model.trainable_weights):
-            warnings.warn(
-                f"SaveAndResume: weights are not finite at step {step}; {self.path} "
-                "keeps the state before.",
-                stacklevel=2,
-            )
+        if not weights_are_finite(self.model):
+            message = f"weights are not finite at step {step}, so {self.path} is kept."
+            warnings.warn(f"SaveAndResume: {message}", stacklevel=2)
             return
-        # One name, so that a killed process leaves no more than one such file.
-        part = f".{self.path.stem}.part.keras"
-        beginning = json.dumps({"first_step": self._first_step})
-        save_state(self.model, self.path, part, **{_BEGINNING: beginning})
+        notes = json.dumps({"first_step": self._first_step})
+        save_state(self.model, self.path, **{_NOTES: notes})
         self._saved_step = step
 
 
 class _AlignEpochs(keras.callbacks.Callback):
     """Starts each epoch at the model's step, and ends it where it would have ended."""
 
-    def __init__(self, position, steps, first_step, first_epoch):
+    def __init__(self, cursor, steps, origin):
         super().__init__()
-        self.cursor = position
-        self.steps = steps
-        self.first_step = first_step
-        self.first_epoch = first_epoch
+        self.cursor = cursor
+        self.steps = steps  # of an epoch
+        self.origin = origin  # the step at which epoch 0 begins
 
     def on_epoch_begin(self, epoch, logs=None):
-        done = int(self.model.steps_done.numpy())
-        self.cursor.step = done
-        planned = self.first_step + (epoch - self.first_epoch) * self.steps
-        self.left = min(self.steps, self.steps - (done - planned))
+        self.cursor.step = done = int(self.model.steps_done.numpy())
+        self.left = min(self.steps, self.origin + (epoch + 1) * self.steps - done)
 
     def on_train_batch_begin(self, batch, logs=None):
         if batch >= self.left:
-            raise StopIteration  # which `fit` takes for the end of the data
+            raise StopIteration  # which `fit` treats as the end of the data
         together = self.model.steps_per_execution
         if self.left < min(batch + together, self.steps):
             raise ValueError(
-                f"CycleGAN.fit: {self.left} steps are left of this epoch, but "
-                f"steps_per_execution is {together}. Go on with 1."
+                f"{type(self.model).__name__}.fit: steps_per_execution is {together}, "
+                f"but must be 1: {self.left} steps are left of this epoch."
             )
 
 
 @contextlib.contextmanager
 def resumable(model, dataset, callbacks, options):
-    """What `CycleGAN.fit` does around Keras' `fit` for a dataset with a position.
-
-    Args:
-        model: has `steps_done`.
-        dataset: has `cursor`.
-        callbacks: a list or None.
-        options: the other arguments of `fit`.
-
-    Yields:
-        The dataset, callbacks and options for Keras' `fit`.
-    """
-    position = dataset.cursor
-    options = {"shuffle": False, **options}  # the dataset does it; Keras would warn
+    """Yield the dataset (with a cursor), callbacks and options to resume `fit` with."""
+    cursor = dataset.cursor
+    options = {"shuffle": False, **options}  # the dataset shuffles; Keras would warn
     steps = options.pop("steps_per_epoch", None)
     if steps is None:
-        steps = position.steps_per_epoch
+        steps = cursor.steps_per_epoch
     else:
-        dataset = position.dataset(steps)
+        dataset = cursor.dataset(steps)
     first_step = int(model.steps_done.numpy())
     first_epoch = options.get("initial_epoch", 0)
     callbacks = list(callbacks or [])
@@ -285,14 +271,14 @@ def resumable(model, dataset, callbacks, options):
             first_step = callback.resume(model)
     done = int(model.steps_done.numpy()) - first_step
     options["initial_epoch"] = first_epoch + max(done, 0) // steps
-    pace = _AlignEpochs(position, steps, first_step, first_epoch)
-    position.failure = None
+    align = _AlignEpochs(cursor, steps, first_step - first_epoch * steps)
+    cursor.failure = None
     with warnings.catch_warnings():
-        # An epoch that was begun before the interruption is shorter, as it has to be.
+        # An epoch that began before the interruption is shorter now.
         warnings.filterwarnings("ignore", message="Your input ran out of data")
         try:
-            yield dataset, [pace, *callbacks], options
+            yield dataset, [align, *callbacks], options
         except tf.errors.OpError as error:
-            if position.failure is None:
+            if cursor.failure is None:
                 raise
-            raise position.failure from error
+            raise cursor.failure from error

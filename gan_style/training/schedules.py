@@ -14,37 +14,34 @@ class ConstantThenLinear(keras.optimizers.schedules.LearningRateSchedule):
         super().__init__()
         owner = "constant_then_linear"
         self.learning_rate = check_number(owner, "learning_rate", learning_rate)
-        self.constant_steps = check_int(
-            owner, "constant_steps", constant_steps, minimum=0
-        )
+        self.constant_steps = check_int(owner, "constant_steps", constant_steps, 0)
         self.decay_steps = check_int(owner, "decay_steps", decay_steps)
 
     def __call__(self, step):
-        # Whole numbers until the division: float32 cannot count beyond 2^24 steps.
+        # Integers until the division: float32 cannot count beyond 2^24 steps.
         done = ops.cast(step, "int64") - self.constant_steps
         left = self.decay_steps - ops.clip(done, 0, self.decay_steps)
-        share = ops.cast(left, "float32") / float(self.decay_steps)
-        return self.learning_rate * share
+        return self.learning_rate * (ops.cast(left, "float32") / self.decay_steps)
 
     def get_config(self):
-        return {
-            "learning_rate": self.learning_rate,
-            "constant_steps": self.constant_steps,
-            "decay_steps": self.decay_steps,
-        }
+        names = ("learning_rate", "constant_steps", "decay_steps")
+        return {name: getattr(self, name) for name in names}
 
 
 def constant_then_linear(learning_rate, constant_steps, decay_steps):
-    """CycleGAN's learning rate: constant, then in a straight line to 0.
+    """Return CycleGAN's learning rate: constant, then linear to 0.
 
     Args:
-        learning_rate: the rate of the first `constant_steps` optimizer steps.
-        constant_steps: steps before the fall begins.
-        decay_steps: steps that the fall takes; the rate is 0 from
-            `constant_steps + decay_steps` on.
+        learning_rate: float from 0, the rate of the first `constant_steps` steps of an
+            optimizer.
+        constant_steps: int from 0, steps before the rate begins to fall.
+        decay_steps: int from 1, steps in which it falls to 0, where it stays.
 
     Returns:
         A `keras.optimizers.schedules.LearningRateSchedule`.
+
+    Raises:
+        ValueError: for an argument out of its range.
 
     >>> rate = constant_then_linear(0.5, constant_steps=100, decay_steps=100)
     >>> [float(rate(step)) for step in (0, 100, 150, 200, 300)]

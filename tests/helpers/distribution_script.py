@@ -16,8 +16,7 @@ from helpers.cyclegans import SGD, small
 from helpers.resume_script import network
 
 from gan_style import CycleGAN, datasets
-from gan_style.training.checkpoints import SaveAndResume
-from gan_style.training.distribution import train
+from gan_style.training import SaveAndResume, train
 
 
 def build(rate=1e-3, pool_size=3, average_decay=0.9):

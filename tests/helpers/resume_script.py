@@ -14,7 +14,7 @@ from PIL import Image
 
 from gan_style import CycleGAN, datasets
 from gan_style.layers import InstanceNormalization
-from gan_style.training.checkpoints import SaveAndResume
+from gan_style.training import SaveAndResume
 
 
 def network(channels, strides, name):
@@ -72,7 +72,7 @@ def load(folder):
 
 
 def state(model):
-    """All that training goes on from, by place and name."""
+    """All that training resumes from, by place and name."""
     variables = [*model.variables]
     for optimizer in (model.generator_optimizer, model.discriminator_optimizer):
         variables += optimizer.variables
@@ -127,7 +127,7 @@ def killed(folder):
 
 
 def resumed(folder):
-    """Goes on with what other processes saved, and notes each state at the end.
+    """Resumes what other processes saved, and notes each state at the end.
 
     "load" is the other half of a training whose first half is in a file; "every" and
     "batches" are what `killed` left, up to three epochs of five steps.

@@ -1,17 +1,18 @@
 """What fit shows and keeps: the same images every time, files always whole."""
 
-import os
+import math
+from types import SimpleNamespace
 
-import imageio.v3 as imageio
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image, ImageSequence
 
 from gan_style.evaluation import plotting
-from gan_style.training import callbacks
-from gan_style.training.callbacks import LossCurves, TranslationGrid
-from gan_style.training.film import Film
+from gan_style.training import LossCurves, TranslationGrid
+from gan_style.training.callbacks import Film
+from gan_style.utils.images import read_image
 
 
 class Fake(keras.Model):
@@ -27,6 +28,9 @@ class Fake(keras.Model):
     def train_step(self, data):
         self.steps_done.assign_add(1)
         return {"validity_ab": tf.cast(self.steps_done, "float32")}
+
+    def test_step(self, data):
+        return {"validity_ab": -tf.cast(self.steps_done, "float32")}
 
     def translate(self, images, direction):
         self.asked.append((direction, images.copy()))
@@ -72,17 +76,26 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_asks_for_both_directions_there_back_and_identity(model, images):
+def film_steps(folder):
+    return [int(name.removesuffix(".png")) for name in names(folder / "film")]
+
+
+def frames_of(path):
+    """The frames of a GIF."""
+    with Image.open(path) as film:
+        return [np.array(f.convert("RGB")) for f in ImageSequence.Iterator(film)]
+
+
+def test_a_row_is_original_translated_reconstructed_and_identity(model, images):
     grid = TranslationGrid(*images)
     grid.set_model(model)
-    # An image's row: original, translated, back from there, and the identity.
     model.steps_done.assign(1)
     shown = [axes.get_images()[0].get_array() for axes in grid.grid().axes]
     a, b = images
-    for row, (image, there, back) in enumerate(
+    for row, (image, forward, inverse) in enumerate(
         [(a[0], 1, 2), (a[1], 1, 2), (b[0], 2, 1), (b[1], 2, 1)]
     ):
-        for column, more in enumerate((0, there, there + back, back)):
+        for column, more in enumerate((0, forward, forward + inverse, inverse)):
             assert np.array_equal(shown[4 * row + column], image + np.uint8(more))
 
 
@@ -118,7 +131,7 @@ def test_always_shows_the_same_images(model, images):
 
 def test_the_file_holds_the_grid_to_the_pixel(model, images, tmp_path):
     train(model, TranslationGrid(*images, folder=tmp_path), epochs=1)
-    image = imageio.imread(tmp_path / "epoch_0001.png")
+    image = read_image(tmp_path / "epoch_0001.png")
     translated = images[0][0] + np.uint8(3)
     corners = np.argwhere((image == translated[0, 0]).all(-1))
     assert any(
@@ -145,16 +158,25 @@ def test_shows_nothing_outside_a_notebook(model, images, displayed):
 
 
 def test_shows_in_a_notebook_by_default(model, images, displayed, monkeypatch):
-    monkeypatch.setattr(callbacks, "_in_notebook", lambda: True)
+    shell = SimpleNamespace(kernel="a notebook's")
+    monkeypatch.setattr("IPython.get_ipython", lambda: shell)
     train(model, LossCurves(), epochs=2)
     assert [len(figures) for figures in displayed] == [2]
 
 
 def test_the_film_has_a_frame_for_every_grid(model, images, tmp_path):
     train(model, TranslationGrid(*images, folder=tmp_path), epochs=4)
-    frames = imageio.imread(tmp_path / "film.gif")
+    frames = frames_of(tmp_path / "film.gif")
     assert len(frames) == 5
     assert len({frame.tobytes() for frame in frames}) == 5
+
+
+def test_a_grid_and_its_frame_translate_once(model, images, tmp_path):
+    train(model, TranslationGrid(*images, folder=tmp_path), epochs=2)
+    assert len(names(tmp_path / "film")) == 3
+    assert (
+        len(model.asked) == 3 * 6
+    )  # two directions; translated, reconstructed, identity
 
 
 def test_an_interrupted_training_leaves_a_whole_film(model, images, tmp_path):
@@ -165,7 +187,7 @@ def test_an_interrupted_training_leaves_a_whole_film(model, images, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         train(model, TranslationGrid(*images, folder=tmp_path), Interrupt(), epochs=9)
-    assert imageio.improps(tmp_path / "film.gif").n_images == 4
+    assert len(frames_of(tmp_path / "film.gif")) == 4
 
 
 def test_a_restarted_training_goes_on_with_the_film(model, images, tmp_path):
@@ -174,8 +196,8 @@ def test_a_restarted_training_goes_on_with_the_film(model, images, tmp_path):
     model.steps_done.assign(6)
     grid = TranslationGrid(*images, folder=tmp_path)
     train(model, grid, epochs=4, initial_epoch=2)
-    assert grid.film.steps() == [0, 3, 6, 9, 12]
-    assert imageio.improps(tmp_path / "film.gif").n_images == 5
+    assert film_steps(tmp_path) == [0, 3, 6, 9, 12]
+    assert len(frames_of(tmp_path / "film.gif")) == 5
 
 
 def test_a_training_from_the_start_begins_a_film_of_its_own(images, tmp_path):
@@ -184,7 +206,7 @@ def test_a_training_from_the_start_begins_a_film_of_its_own(images, tmp_path):
         model.compile(run_eagerly=True)
         grid = TranslationGrid(*images, folder=tmp_path)
         train(model, grid, epochs=epochs)
-    assert grid.film.steps() == [0, 3]
+    assert film_steps(tmp_path) == [0, 3]
 
 
 def test_waits_for_a_callback_that_restores_a_training(model, images, tmp_path):
@@ -195,47 +217,40 @@ def test_waits_for_a_callback_that_restores_a_training(model, images, tmp_path):
     train(model, TranslationGrid(*images, folder=tmp_path))
     grid = TranslationGrid(*images, folder=tmp_path)
     train(model, grid, Restore(), epochs=3, initial_epoch=2)
-    assert grid.film.steps() == [0, 3, 6, 9]
+    assert film_steps(tmp_path) == [0, 3, 6, 9]
 
 
-def test_a_long_film_is_not_written_anew_at_every_frame(tmp_path, monkeypatch):
-    writes = []
-    monkeypatch.setattr(imageio, "imwrite", lambda path, *a, **k: writes.append(path))
-    monkeypatch.setattr(os, "replace", lambda *paths: None)
-    monkeypatch.setattr(
-        "gan_style.training.film.save_image", lambda path, frame: _touch(path)
-    )
-    monkeypatch.setattr(
-        "gan_style.training.film.read_image", lambda path: np.zeros((2, 2, 3))
-    )
-    film = Film(tmp_path)
+def test_a_long_film_is_not_written_anew_at_every_frame(tmp_path):
+    class Counting(Film):
+        writes = 0
+
+        def write(self):
+            self.writes += 1
+            super().write()
+
+    film = Counting(tmp_path)
     for step in range(200):
-        film.add(step, None)
-    assert 20 < len(writes) < 100
+        film.add(step, np.full((2, 2, 3), step, "uint8"))
+    assert 20 < film.writes < 100
 
 
-def _touch(path):
-    path.parent.mkdir(exist_ok=True)
-    path.touch()
+def test_a_long_film_shows_frames_from_the_first_to_the_last(tmp_path):
+    class Unwritten(Film):
+        def write(self):
+            pass
 
-
-def test_a_long_film_shows_frames_from_the_first_to_the_last(tmp_path, monkeypatch):
-    shown = []
-    monkeypatch.setattr(
-        "gan_style.training.film.save_image", lambda path, frame: _touch(path)
-    )
-    monkeypatch.setattr(
-        "gan_style.training.film.read_image",
-        lambda path: shown.append(int(path.stem)) or np.zeros((2, 2, 3), "uint8"),
-    )
-    film = Film(tmp_path)
-    film.write = lambda: None
+    film = Unwritten(tmp_path)
     for step in range(1000):
-        film.add(step, None)
-    Film.write(film)
+        film.add(step, np.full((2, 2, 3), (step // 256, step % 256, 0), "uint8"))
+    Film(tmp_path).write()
+    red, green, _ = np.array(frames_of(film.path))[:, 0, 0].T.astype(int)
+    shown = 256 * red + green
     assert (shown[0], shown[-1]) == (0, 999)
     assert len(shown) == len(set(shown)) == 160
     assert set(np.diff(shown)) == {6, 7}
+    with Image.open(film.path) as gif:
+        times = [frame.info["duration"] for frame in ImageSequence.Iterator(gif)]
+    assert times == [50] * 159 + [2000]
 
 
 def test_no_folder_no_film_no_files(model, images, tmp_path, monkeypatch):
@@ -262,6 +277,48 @@ def test_a_restarted_training_goes_on_with_the_losses(model, tmp_path):
     assert LossCurves(tmp_path).history == {}
 
 
+def without_nan(history):
+    return {
+        name: [None if math.isnan(value) else value for value in values]
+        for name, values in history.items()
+    }
+
+
+def test_losses_that_an_epoch_lacks_are_empty(model, tmp_path):
+    data = tf.data.Dataset.from_tensors((0.0, 0.0))
+    curves = LossCurves(tmp_path)
+    options = {"validation_data": data, "validation_freq": 2}
+    history = train(model, curves, epochs=3, **options).history
+    assert without_nan(curves.history) == {
+        "epoch": [1, 2, 3],
+        "validity_ab": history["validity_ab"],
+        "val_validity_ab": [None, *history["val_validity_ab"], None],
+    }
+    lines = (tmp_path / "losses.csv").read_text().splitlines()
+    assert [line.split(",")[2] for line in lines[1:]] == ["", "-6.0", ""]
+
+
+def test_a_restart_may_add_and_drop_losses(tmp_path):
+    def end(curves, epoch, **losses):
+        curves.on_epoch_end(epoch, losses)
+        return curves
+
+    curves = LossCurves(tmp_path)
+    end(end(curves, 0, validity_ab=0.5), 1, validity_ab=0.4, identity_a=0.2)
+    end(LossCurves(tmp_path), 2, validity_ab=0.3, identity_b=math.nan)
+    again = end(LossCurves(tmp_path), 3, validity_ab=0.1)
+    assert without_nan(again.history) == {
+        "epoch": [1, 2, 3, 4],
+        "validity_ab": [0.5, 0.4, 0.3, 0.1],
+        "identity_a": [None, 0.2, None, None],
+        "identity_b": [None, None, None, None],
+    }
+    assert (tmp_path / "losses.csv").read_text().splitlines()[1:] == [
+        *("1,0.5,,", "2,0.4,0.2,", "3,0.3,,nan", "4,0.1,,")
+    ]
+    assert (tmp_path / "losses.png").exists()
+
+
 def test_draws_the_losses_every_so_many_epochs(model, displayed):
     train(model, LossCurves(every=2, show=True), epochs=5)
     ends = [figure.axes[0].get_lines()[0].get_xdata()[-1] for figure in displayed[0]]
@@ -270,7 +327,7 @@ def test_draws_the_losses_every_so_many_epochs(model, displayed):
 
 def test_the_film_is_of_the_translations(model, images, tmp_path):
     train(model, TranslationGrid(*images, folder=tmp_path), epochs=1)
-    last = imageio.imread(tmp_path / "film" / "00000003.png")
+    last = read_image(tmp_path / "film" / "00000003.png")
     expected = plotting.rendered(
         plotting.image_grid(
             [(a, a + np.uint8(3)) for a in images[0]]
@@ -285,8 +342,8 @@ def test_the_film_is_of_the_translations(model, images, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"test_a": []}, "test_a holds no image"),
-        ({"test_b": [np.zeros((8, 8, 3)), np.zeros((9, 9, 3))]}, "test_b have the"),
+        ({"test_a": []}, r"test_a has images of the shapes \[\], but"),
+        ({"test_b": [np.zeros((8, 8, 3)), np.zeros((9, 9, 3))]}, "test_b has images"),
         ({"every": 0}, "every is 0"),
         ({"every_steps": 1.5}, "every_steps is 1.5"),
     ],

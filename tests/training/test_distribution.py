@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from gan_style import datasets
-from gan_style.training.distribution import train
+from gan_style.training import train
 
 SCRIPT = Path(__file__).parents[1] / "helpers/distribution_script.py"
 pytestmark = pytest.mark.slow
@@ -94,7 +94,7 @@ class TestTwoReplicas:
                 # Float32 rounds a sum over two halves otherwise than one over all.
                 np.testing.assert_allclose(got, want, rtol=1e-3, atol=2e-6)
             changed += not np.allclose(beginning[name], want, rtol=1e-2, atol=1e-4)
-        assert changed > 10, "three steps have to change the weights by more"
+        assert changed > 10, "three steps must change the weights by more"
 
     @pytest.mark.parametrize("way", ["two_fit", "two_train"])
     def test_losses_are_those_of_the_joined_batch(self, mirrored, way):
@@ -120,7 +120,7 @@ class TestTwoReplicas:
             not np.array_equal(straight[name], straight[name[:-1] + "1"])
             for name in straight
             if "pool" in name and name.endswith("0")
-        ), "pools have to differ, or this shows nothing of them"
+        ), "pools must differ, or this shows nothing of them"
         assert different(straight, resumed) == []
         assert mirrored.notes("straight") == [0, 1, 2, 3, 4, 5]
         assert mirrored.notes("resumed") == [2, 3, 4, 5], "it began from the file"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gan_style.training.schedules import constant_then_linear
+from gan_style.training import constant_then_linear
 
 
 def test_hits_its_end_points_exactly():

@@ -7,7 +7,7 @@ import tensorflow as tf
 from helpers.cyclegans import random_images, straight_lines
 from helpers.resume_script import build, load, make_images, state
 
-from gan_style.training.checkpoints import SaveAndResume
+from gan_style.training import SaveAndResume
 
 
 def both_ways(build, train):

@@ -1,0 +1,301 @@
+"""What people do with any Keras model works, or is refused before the first step."""
+
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers.cyclegans import SGD, one_step, random_images, small, straight_lines
+
+from gan_style import CycleGAN, Pix2Pix, patch_discriminator, unet_generator
+from gan_style.training import constant_then_linear
+
+
+def compiled(rate=1e-3, **options):
+    model = small(pool_size=2, **options)
+    model.compile(SGD(rate), SGD(2 * rate), run_eagerly=True)
+    return model
+
+
+def images(count=2, seed=0):
+    return random_images(count, 8, seed=seed)
+
+
+def dataset(change=lambda x: x, batch=1):
+    pairs = (change(images(2, 1)), change(images(2, 2)))
+    return tf.data.Dataset.from_tensor_slices(pairs).batch(batch)
+
+
+class TestData:
+    @pytest.mark.parametrize("door", ["fit", "validation_data", "evaluate"])
+    def test_a_dataset_of_uint8_is_refused_at_every_door(self, door):
+        model, wrong = compiled(), dataset(lambda x: (127 * x + 127).astype("uint8"))
+        with pytest.raises(ValueError, match=rf"{door}.*uint8.*127\.5 - 1"):
+            if door == "fit":
+                model.fit(wrong, verbose=0)
+            elif door == "evaluate":
+                model.evaluate(wrong, verbose=0)
+            else:
+                model.fit(dataset(), validation_data=wrong, verbose=0)
+
+    def test_a_dataset_of_other_images_is_refused(self):
+        with pytest.raises(ValueError, match=r"None, 4, 8, 3.*built for.*8, 8, 3"):
+            compiled().fit(dataset(lambda x: x[:, ::2]), verbose=0)
+
+    def test_a_dataset_without_batches_is_refused(self):
+        with pytest.raises(ValueError, match=r"\(8, 8, 3\).*Batch"):
+            compiled().fit(dataset().unbatch(), verbose=0)
+
+    def test_a_dataset_of_single_images_is_refused(self):
+        one = tf.data.Dataset.from_tensor_slices(images()).batch(1)
+        with pytest.raises(ValueError, match=r"pairs \(a, b\).*zip"):
+            compiled().fit(one, verbose=0)
+
+    @pytest.mark.parametrize("door", ["train_on_batch", "test_on_batch", "evaluate"])
+    def test_arrays_out_of_range_are_refused_at_every_door(self, door):
+        with pytest.raises(ValueError, match=rf"CycleGAN\.{door}: x .*\[-1, 1\]"):
+            getattr(compiled(), door)(100 * images(), images())
+
+    def test_validation_arrays_are_looked_at(self):
+        with pytest.raises(ValueError, match=r"validation_data.*\[-1, 1\]"):
+            compiled().fit(
+                images(), images(), validation_data=(images(), 9 * images()), verbose=0
+            )
+
+    def test_what_fits_is_accepted(self):
+        model = compiled()
+        model.fit(dataset(), validation_data=dataset(), verbose=0)
+        assert int(model.steps_done) == 2
+
+    def test_predict_accepts_a_dataset_of_pairs(self):
+        model = compiled()
+        like_b, like_a = model.predict(dataset(), verbose=0)
+        np.testing.assert_allclose(like_b, model.g_AB(images(2, 1)), atol=1e-5)
+        np.testing.assert_allclose(like_a, model.g_BA(images(2, 2)), atol=1e-5)
+
+
+class TestMeans:
+    @pytest.mark.parametrize("batch_size", [4, 5])
+    def test_do_not_depend_on_the_batch_size(self, batch_size):
+        model, a, b = compiled(), images(5, 1), images(5, 2)
+        want = model.evaluate(a, b, batch_size=1, verbose=0, return_dict=True)
+        got = model.evaluate(a, b, batch_size=batch_size, verbose=0, return_dict=True)
+        assert got == pytest.approx(want, rel=1e-5)
+
+
+REPLICAS = """
+import sys, json
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+two = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(cpu, two)
+from helpers.cyclegans import SGD, random_images, small
+a, b = random_images(5, 8, seed=1), random_images(5, 8, seed=2)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+with strategy.scope():
+    model = small(pool_size=0)
+    model.compile(SGD(1e-2), SGD(1e-2))
+result = [model.evaluate(a, b, batch_size=4, verbose=0, return_dict=True)]
+model.fit(a, b, batch_size=4, epochs=2, shuffle=False, verbose=0)
+result.append([w.tolist() for w in model.get_weights()])
+try:
+    model.fit(a, b, batch_size=1, verbose=0)
+except ValueError as error:
+    result.append(str(error))
+print(json.dumps(result))
+"""
+
+
+def test_an_uneven_last_batch_on_two_replicas_counts_images():
+    done = subprocess.run(
+        [sys.executable, "-c", REPLICAS],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    losses, weights, refusal = json.loads(done.stdout.splitlines()[-1])
+    model = small(pool_size=0)
+    model.compile(SGD(1e-2), SGD(1e-2))
+    a, b = images(5, 1), images(5, 2)
+    want = model.evaluate(a, b, batch_size=4, verbose=0, return_dict=True)
+    assert losses == pytest.approx(want, rel=1e-5)
+    model.fit(a, b, batch_size=4, epochs=2, shuffle=False, verbose=0)
+    for got, expected in zip(weights, model.get_weights(), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-5)
+    assert "batch_size is 1, but must be a multiple of the 2 replicas" in refusal
+
+
+class TestCallbacks:
+    def test_a_plateau_lowers_both_rates(self):
+        model = compiled()
+        plateau = keras.callbacks.ReduceLROnPlateau(
+            "generators", factor=0.5, patience=1, min_delta=1e9, mode="min"
+        )
+        model.fit(images(), images(), epochs=3, callbacks=plateau, verbose=0)
+        rates = [float(o.learning_rate) for o in model.optimizer.optimizers]
+        assert rates[1] == pytest.approx(2 * rates[0]) and rates[0] < 1e-3
+
+    def test_a_scheduler_sets_the_rates(self):
+        model = compiled()
+        halve = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
+        model.fit(images(), images(), epochs=2, callbacks=[halve], verbose=0)
+        rates = [float(o.learning_rate) for o in model.optimizer.optimizers]
+        assert rates == pytest.approx([2.5e-4, 5e-4])
+
+    @pytest.mark.parametrize(
+        "callback",
+        [
+            keras.callbacks.ReduceLROnPlateau("generators"),
+            keras.callbacks.LearningRateScheduler(lambda epoch: 0.1),
+            keras.callbacks.SwapEMAWeights(),
+        ],
+        ids=lambda callback: type(callback).__name__,
+    )
+    def test_what_cannot_work_is_refused_at_the_start(self, callback):
+        model = small()
+        rate = constant_then_linear(1e-3, 5, 5)
+        model.compile(SGD(rate), SGD(rate))
+        with pytest.raises(
+            ValueError, match=f"callbacks holds {type(callback).__name__}"
+        ):
+            model.fit(images(), images(), callbacks=callback, verbose=0)
+        assert int(model.steps_done) == 0
+
+    def test_early_stopping_leaves_steps_and_optimizers_together(self):
+        model = compiled()
+        stop = keras.callbacks.EarlyStopping(
+            *("generators", 1e9, 2), mode="min", restore_best_weights=True
+        )
+        model.fit(images(), images(), batch_size=1, epochs=9, callbacks=stop, verbose=0)
+        done = int(model.steps_done)
+        assert done == 2  # those of the first epoch, the best
+        assert [int(o.iterations) for o in model.optimizer.optimizers] == [done] * 2
+
+    def test_a_schedule_that_has_ended_is_mentioned(self):
+        model = small()
+        model.compile(
+            *(SGD(constant_then_linear(1e-3, 1, 1)) for _ in range(2)), run_eagerly=True
+        )
+        model.fit(images(), images(), batch_size=1, verbose=0)
+        with pytest.warns(UserWarning, match="both learning rates are 0"):
+            model.fit(images(), images(), batch_size=1, epochs=2, verbose=0)
+
+
+class TestAveragesFollow:
+    @pytest.fixture
+    def model(self):
+        model = straight_lines(average_decay=0.9, pool_size=2, seed=1)
+        model.compile(SGD(0.05), SGD(0.05))
+        for i in range(3):
+            one_step(model, *(random_images(1, 4, 1, seed=i + j) for j in (0, 9)))
+        return model
+
+    WEIGHTS = (np.full((1, 1, 1, 1), 0.5), np.zeros(1))
+    X = 0.1 * random_images(1, 4, 1)
+
+    def test_weights_that_are_set(self, model):
+        model.generator_ab.set_weights(self.WEIGHTS)
+        np.testing.assert_allclose(model.translate(self.X), 0.5 * self.X, atol=1e-6)
+
+    def test_one_weight_that_is_assigned(self, model):
+        model.generator_ab.layers[-1].bias.assign([0.25])
+        raw = np.asarray(model.generator_ab(self.X))
+        np.testing.assert_allclose(model.translate(self.X), raw, atol=1e-6)
+
+    def test_weights_loaded_from_a_file(self, model, tmp_path):
+        other = straight_lines(average_decay=None)
+        other.generator_ab.set_weights(self.WEIGHTS)
+        other.generator_ab.save_weights(tmp_path / "ab.weights.h5")
+        model.generator_ab.load_weights(tmp_path / "ab.weights.h5")
+        np.testing.assert_allclose(model.translate(self.X), 0.5 * self.X, atol=1e-6)
+
+    def test_weights_set_after_loading_a_model(self, model, tmp_path):
+        model.save(tmp_path / "model.keras")
+        loaded = keras.saving.load_model(tmp_path / "model.keras")
+        want = model.translate(self.X)
+        assert np.abs(want - np.asarray(model.generator_ab(self.X))).max() > 1e-4
+        np.testing.assert_array_equal(loaded.translate(self.X), want)
+        loaded = keras.saving.load_model(tmp_path / "model.keras")
+        loaded.generator_ab.set_weights(self.WEIGHTS)
+        np.testing.assert_allclose(loaded.translate(self.X), 0.5 * self.X, atol=1e-6)
+
+    def test_weights_set_before_more_training(self, model):
+        model.generator_ab.set_weights(self.WEIGHTS)
+        one_step(model, *(random_images(1, 4, 1, seed=i) for i in (5, 6)))
+        raw, averaged = (
+            np.ravel(network.get_weights()[0])
+            for network in (model.generator_ab, model.averaged_ab)
+        )
+        assert np.abs(averaged - 0.5) < np.abs(raw - 0.5) + 1e-6
+
+    def test_a_loop_of_ones_own_keeps_its_averages(self, model):
+        before = model.averaged_ab.get_weights()
+        step = tf.function(model.train_step)
+        step((random_images(1, 4, 1, seed=1), random_images(1, 4, 1, seed=2)))
+        model.translate(self.X)
+        raw, averaged = (
+            network.get_weights()[0]
+            for network in (model.generator_ab, model.averaged_ab)
+        )
+        assert np.abs(averaged - raw).max() > 1e-4
+        assert np.abs(averaged - before[0]).max() > 0
+
+    def test_have_names_of_their_own(self, model, tmp_path):
+        assert model.averaged_ab.name == f"{model.generator_ab.name}_average"
+        model.save(tmp_path / "model.h5")
+        assert (tmp_path / "model.h5").stat().st_size > 0
+
+
+class TestConstruction:
+    def test_grey_and_colour_with_an_identity_loss(self):
+        def build(**options):
+            return CycleGAN(
+                keras.Sequential([keras.Input((16, 16, 1)), keras.layers.Conv2D(3, 1)]),
+                keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Conv2D(1, 1)]),
+                patch_discriminator((16, 16, 1), 2),
+                patch_discriminator((16, 16, 3), 2),
+                **options,
+            )
+
+        with pytest.raises(ValueError, match="identity_weight is 2.*identity_weight=0"):
+            build()
+        build(identity_weight=0)
+
+    def test_a_discriminator_of_another_number_of_channels(self):
+        generators = [unet_generator((16, 16, 3), 2) for _ in range(2)]
+        discriminators = [patch_discriminator((16, 16, c), 2) for c in (3, 1)]
+        with pytest.raises(ValueError, match="discriminator_b expects.*1 channels"):
+            CycleGAN(*generators, *discriminators)
+
+    def test_compile_with_one_optimizer_and_a_loss(self):
+        with pytest.raises(ValueError, match="loss, optimizer.*generator_optimizer"):
+            small().compile(optimizer="adam", loss="mse")
+
+    def test_frozen_generators(self):
+        model = small()
+        model.g_AB.trainable = model.g_BA.trainable = False
+        with pytest.raises(ValueError, match="no generator has a trainable weight"):
+            model.compile()
+        model.g_AB.trainable = True
+        model.compile()
+
+    @pytest.mark.parametrize("name", ["bfloat16", "float16"])
+    def test_policies_under_which_no_weight_moves(self, policy, name):
+        policy(name)
+        with pytest.raises(ValueError, match=f"is {name}.*mixed_{name}"):
+            small().compile()
+
+    def test_another_backend_is_refused_at_once(self, monkeypatch):
+        model = small()
+        monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+        with pytest.raises(ValueError, match="backend is jax.*KERAS_BACKEND"):
+            Pix2Pix(model.g_AB, model.d_A)
+
+    def test_export_names_the_way(self, tmp_path):
+        with pytest.raises(ValueError, match="export_savedmodel"):
+            compiled().export(tmp_path / "model")
