@@ -15,13 +15,13 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 import gan_style
-from gan_style import datasets, samples
+from gan_style import datasets, models, samples
 from gan_style.evaluation import features as image_features
 from gan_style.evaluation import metrics, plotting
 from gan_style.inference import export, folders, translation
-from gan_style.models import generators as models
+from gan_style.models import vgg_features
 from gan_style.style_transfer import planning as planner
-from gan_style.style_transfer.transfer import StyleTransfer, vgg_features
+from gan_style.style_transfer.transfer import StyleTransfer
 from gan_style.training import callbacks, checkpoints, diagnosis, distribution
 from gan_style.training.planning import plan_training
 from gan_style.utils import images
@@ -237,7 +237,7 @@ CALLS = {
         f"kernel_inception_distance {name}": lambda m, x, name=name: (
             metrics.kernel_inception_distance(FEATURES[0], FEATURES[1], **{name: x})
         )
-        for name in ("subset_size", "seed", "degree", "gamma", "coef")
+        for name in ("subset_size", "seed")
     },
     "paired_error": lambda m, x: metrics.paired_error(x, A),
     "paired_error truth": lambda m, x: metrics.paired_error(A, x),
@@ -324,9 +324,7 @@ def test_anything_gives_a_result_or_is_refused_in_words(made, home, name):
 
 MODULES = [
     f"gan_style.{name}"
-    for name in (
-        *("utils.images", "utils.archives", "datasets.downloads", "hardware.memory"),
-    )
+    for name in (*("utils.images", "utils.files", "utils.download", "hardware.memory"),)
 ]
 
 
@@ -441,9 +439,9 @@ class TestFloats:
     def test_in_the_other(self, made, dtype):
         content = IMAGE.astype(dtype)
         np.testing.assert_array_equal(made.style(content=content).content, IMAGE)
-        with pytest.raises(ValueError, match="multiply by 255"):
+        with pytest.raises(ValueError, match="Multiply by 255"):
             made.style(content=IMAGE / 255)
-        with pytest.raises(ValueError, match=r"expected \[0, 255\]"):
+        with pytest.raises(ValueError, match=r"must be .* \[0, 255\]"):
             made.style(content=unit(IMAGE))
 
     def test_the_other_range_is_refused(self, made, dtype):

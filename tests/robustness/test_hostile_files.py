@@ -302,7 +302,7 @@ class TestSavedRuns:
         transfer().run(checkpoint=path, **OPTIONS)
         return path.read_bytes()
 
-    def refused(self, path, message="is not a saved run"):
+    def refused(self, path, message="but must be a saved run"):
         with pytest.raises(ValueError, match=message) as caught:
             load_run(path)
         assert str(path) in str(caught.value)
@@ -385,7 +385,7 @@ class TestSavedRuns:
     def test_what_this_run_cannot_hold_is_said(self, run, tmp_path, changes):
         path = tmp_path / "run.npz"
         self.changed(path, run, changes)
-        with pytest.raises(ValueError, match=r"checkpoint: .*changed; give another"):
+        with pytest.raises(ValueError, match=r"checkpoint is .*changed; give another"):
             transfer().run(checkpoint=path, **OPTIONS)
 
     def test_the_unchanged_run_is_taken_up(self, run, tmp_path):
@@ -448,7 +448,7 @@ class TestFolders:
             same, tmp_path / "in", tmp_path / "out", progress=False
         )
         assert len(result.done) == len(result.unreadable) == 1
-        assert "b\\udcff.png: is no image" in capsys.readouterr().out
+        assert "b\\udcff.png: is not an image" in capsys.readouterr().out
 
     def test_a_pipe_is_no_image(self, same, tmp_path):
         self.image(tmp_path / "in" / "a.png")
@@ -456,7 +456,7 @@ class TestFolders:
         result = translate_folder(
             same, tmp_path / "in", tmp_path / "out", progress=False
         )
-        assert "is no file" in result.reasons[0]
+        assert "is not a file" in result.reasons[0]
 
     def test_a_folder_named_like_a_shard_is_no_shard(self, tmp_path):
         for name in ("a", "b"):

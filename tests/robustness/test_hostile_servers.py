@@ -9,12 +9,14 @@ import time
 
 import pytest
 
-from gan_style.datasets import downloads
-from gan_style.datasets.downloads import DownloadFailed, download
 from gan_style.models import vgg
+from gan_style.utils import download as downloads
+from gan_style.utils.download import DownloadFailed, download
 
 CONTENT = bytes(range(256)) * 40
-DIGEST = hashlib.sha256(CONTENT).hexdigest()
+DIGEST = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
+MD5 = f"md5:{hashlib.md5(CONTENT).hexdigest()}"
+
 OK = b"HTTP/1.1 200 OK\r\n"
 WHOLE = OK + b"Content-Length: %d\r\n\r\n" % len(CONTENT)
 
@@ -74,9 +76,14 @@ def trickle(begin, forever):
 def fetch(url, folder, **options):
     begun = time.monotonic()
     try:
-        download(url, folder / "x", len(CONTENT), DIGEST, **options)
+        options = {"digest": DIGEST, "size": len(CONTENT), **options}
+        download(url, folder / "x", **options)
     finally:
         assert time.monotonic() - begun < 30
+
+
+def left(folder):
+    return sorted(set(os.listdir(folder)) - {"x.lock"})
 
 
 def redirect(where):
@@ -89,7 +96,7 @@ def test_a_redirection_to_a_file_of_this_machine_is_refused(serve, tmp_path):
     url, asked = serve(once(redirect(secret.as_uri().encode())))
     with pytest.raises(DownloadFailed, match="not allowed"):
         fetch(url, tmp_path)
-    assert os.listdir(tmp_path) == ["secret"] and len(asked) == 1
+    assert left(tmp_path) == ["secret"] and len(asked) == 1
 
 
 @pytest.mark.parametrize(
@@ -103,25 +110,25 @@ def test_a_redirection_to_a_file_of_this_machine_is_refused(serve, tmp_path):
 def test_a_redirection_to_nowhere_is_refused(serve, tmp_path, monkeypatch, where):
     monkeypatch.setattr(downloads.time, "sleep", lambda seconds: None)
     url, _ = serve(once(redirect(where)))
-    with pytest.raises(DownloadFailed, match="could not be fetched"):
+    with pytest.raises(DownloadFailed, match="is not available"):
         fetch(url, tmp_path)
-    assert os.listdir(tmp_path) == []
+    assert left(tmp_path) == []
 
 
 def test_an_endless_redirection_is_refused(serve, tmp_path):
     url, asked = serve(once(redirect(b"/again")))
     with pytest.raises(DownloadFailed, match="infinite loop"):
         fetch(url, tmp_path)
-    assert len(asked) < 20 and os.listdir(tmp_path) == []
+    assert len(asked) < 20 and left(tmp_path) == []
 
 
 def test_another_host_s_bytes_count_only_if_they_are_the_right_ones(serve, tmp_path):
     right, _ = serve(once(WHOLE + CONTENT))
     wrong, _ = serve(once(WHOLE + CONTENT[::-1]))
     url, _ = serve(once(redirect(wrong.encode())))
-    with pytest.raises(DownloadFailed, match="What came was thrown away"):
+    with pytest.raises(DownloadFailed, match="The download was discarded"):
         fetch(url, tmp_path)
-    assert os.listdir(tmp_path) == []
+    assert left(tmp_path) == []
     url, _ = serve(once(redirect(right.encode())))
     fetch(url, tmp_path)
     assert (tmp_path / "x").read_bytes() == CONTENT
@@ -171,7 +178,7 @@ def test_what_is_no_file_is_refused(serve, tmp_path, monkeypatch, answer):
 )
 def test_a_server_that_sends_without_end_fills_no_disk(serve, tmp_path, head):
     url, _ = serve(trickle(head, bytes(100_000)))
-    with pytest.raises(DownloadFailed, match="more than|were expected"):
+    with pytest.raises(DownloadFailed, match="at most|but must have"):
         fetch(url, tmp_path)
     kept = [path.stat().st_size for path in tmp_path.iterdir()]
     assert sum(kept) <= len(CONTENT) and not (tmp_path / "x").exists()
@@ -191,9 +198,9 @@ def test_a_server_that_sends_without_end_fills_no_disk(serve, tmp_path, head):
 def test_a_server_that_trickles_is_given_up(
     serve, tmp_path, monkeypatch, head, forever
 ):
-    monkeypatch.setattr(downloads, "_PATIENCE", 0.3)
+    monkeypatch.setattr(downloads, "BLOCK_SECONDS", 0.3)
     url, _ = serve(trickle(head, forever))
-    with pytest.raises(DownloadFailed, match="too slow"):
+    with pytest.raises(DownloadFailed, match="longer than 0.3 seconds"):
         fetch(url, tmp_path)
     assert not (tmp_path / "x").exists()
 
@@ -201,9 +208,9 @@ def test_a_server_that_trickles_is_given_up(
 @pytest.mark.parametrize("head", [b"", b"HTTP/1.1 ", OK, OK + b"A: "])
 def test_a_server_that_trickles_before_the_content_is_given_up(serve, tmp_path, head):
     url, _ = serve(trickle(head, b"x"))
-    with pytest.raises(DownloadFailed, match="no answer within 0.3 seconds"):
+    with pytest.raises(DownloadFailed, match="longer than 0.3 seconds"):
         fetch(url, tmp_path, connect_seconds=0.3)
-    assert os.listdir(tmp_path) == []
+    assert left(tmp_path) == []
 
 
 def test_a_server_that_falls_silent_is_given_up(serve, tmp_path, monkeypatch):
@@ -218,11 +225,14 @@ def test_a_server_that_falls_silent_is_given_up(serve, tmp_path, monkeypatch):
     with pytest.raises(DownloadFailed, match=r"timed out.* bytes are kept"):
         fetch(url, tmp_path, read_seconds=0.2)
     hung.set()
-    assert os.listdir(tmp_path) == ["x.part"] and len(asked) <= 6
+    assert left(tmp_path) == ["x.part"] and len(asked) <= 6
 
 
-class TestWeights:
-    """The same for the weights of VGG, which are checked by their MD5."""
+class TestUnknownSize:
+    """The same for a file whose size is unknown, as that of VGG's weights."""
+
+    def fetch(self, url, folder, digest=MD5, max_bytes=300_000):
+        fetch(url, folder, digest=digest, size=None, max_bytes=max_bytes)
 
     @pytest.mark.parametrize(
         "answer",
@@ -232,32 +242,61 @@ class TestWeights:
             OK + b"Transfer-Encoding: chunked\r\n\r\nno number\r\n",
             redirect(b"http://[::1/x"),
             redirect(b"file:///etc/passwd"),
-            WHOLE + CONTENT,
+            WHOLE + CONTENT[::-1],
+            OK + b"\r\n" + CONTENT[:-1],
         ],
     )
-    def test_what_is_no_weights_is_refused(self, serve, tmp_path, answer):
+    def test_what_is_another_file_is_refused(
+        self, serve, tmp_path, monkeypatch, answer
+    ):
+        monkeypatch.setattr(downloads.time, "sleep", lambda seconds: None)
         url, _ = serve(once(answer))
-        with pytest.raises(OSError):
-            vgg.download(url, tmp_path / "x", "0" * 32)
-        assert os.listdir(tmp_path) == []
+        with pytest.raises(DownloadFailed):
+            self.fetch(url, tmp_path)
+        assert not (tmp_path / "x").exists()
 
-    def test_more_bytes_than_any_have_are_refused(self, serve, tmp_path, monkeypatch):
-        monkeypatch.setattr(vgg, "_MOST_BYTES", 300_000)
-        url, _ = serve(trickle(OK + b"\r\n", bytes(100_000)))
-        with pytest.raises(DownloadFailed, match="more than the 300000 bytes"):
-            vgg.download(url, tmp_path / "x", "0" * 32)
-        assert os.listdir(tmp_path) == []
+    @pytest.mark.parametrize("head", [WHOLE, OK + b"\r\n"])
+    def test_the_right_file_is_kept(self, serve, tmp_path, head):
+        url, _ = serve(once(head + CONTENT))
+        self.fetch(url, tmp_path)
+        assert (tmp_path / "x").read_bytes() == CONTENT
 
-    def test_a_trickle_is_given_up(self, serve, tmp_path, monkeypatch):
-        monkeypatch.setattr(downloads, "_PATIENCE", 0.3)
-        url, _ = serve(trickle(WHOLE, b"x"))
-        with pytest.raises(DownloadFailed, match="too slow"):
-            vgg.download(url, tmp_path / "x", "0" * 32)
-        assert os.listdir(tmp_path) == []
+    def test_a_file_cut_off_is_resumed(self, serve, tmp_path):
+        def send(connection):
+            rest = b"Content-Range: bytes 100-\r\n\r\n" + CONTENT[100:]
+            resumed = len(asked) > 1
+            assert resumed == (b"Range: bytes=100-" in asked[-1])
+            partial = OK.replace(b"200 OK", b"206 Partial") + rest
+            connection.sendall(partial if resumed else WHOLE + CONTENT[:100])
 
-    def test_auto_goes_on_without(self, serve, tmp_path, monkeypatch, capsys):
+        url, asked = serve(send)
+        self.fetch(url, tmp_path)
+        assert (tmp_path / "x").read_bytes() == CONTENT
+
+    @pytest.mark.parametrize("content", [CONTENT, CONTENT[::-1]])
+    def test_what_is_whole_already_is_checked(self, serve, tmp_path, content):
+        # Its process ended before it was renamed.
+        (tmp_path / "x.part").write_bytes(content)
+        url, _ = serve(once(OK.replace(b"200 OK", b"416 No") + b"\r\n"))
+        if content == CONTENT:
+            self.fetch(url, tmp_path)
+            assert (tmp_path / "x").read_bytes() == CONTENT
+        else:
+            with pytest.raises(DownloadFailed, match="The download was discarded"):
+                self.fetch(url, tmp_path)
+            assert left(tmp_path) == []
+
+    @pytest.mark.parametrize("head", [OK, OK + b"Content-Length: 300001\r\n"])
+    def test_more_bytes_than_allowed_are_refused(self, serve, tmp_path, head):
+        url, _ = serve(trickle(head + b"\r\n", bytes(100_000)))
+        with pytest.raises(DownloadFailed, match="at most 300000"):
+            self.fetch(url, tmp_path)
+        assert not (tmp_path / "x").exists()
+
+    def test_weights_auto_does_without(self, serve, tmp_path, monkeypatch, capsys):
+        monkeypatch.setattr(downloads.time, "sleep", lambda seconds: None)
         monkeypatch.setenv("KERAS_HOME", str(tmp_path))
         url, _ = serve(once(b"SSH-2.0-OpenSSH_9.6\r\n"))
         monkeypatch.setattr(vgg, "_SITE", url)
         assert vgg.vgg_features("relu1_1").name == "vgg16_hed"
-        assert "took VGG16/hed" in capsys.readouterr().err
+        assert "using VGG16 of hed" in capsys.readouterr().err
