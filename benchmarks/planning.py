@@ -1,7 +1,7 @@
-"""Holds plans to the truth: seconds and memory foreseen, and what runs then took.
+"""Compares plans with runs: the seconds and memory predicted and measured.
 
-    python benchmarks/planner.py                  # every case, about 12 minutes
-    python benchmarks/planner.py style@512 unet@128
+    python benchmarks/planning.py                  # every case, about 12 minutes
+    python benchmarks/planning.py style@512 unet@128
 
 Each case runs in a process of its own. It is planned first, then run, with the steps
 named here instead of the default ones, to keep it short. A plan is good if it comes
@@ -53,9 +53,11 @@ class FullMemory(keras.callbacks.Callback):
         if batch:
             return
         optimizer = self.model.optimizer
-        for images in (optimizer.moves, optimizer.changes):
-            for place in range(optimizer.memory - 1):
-                images[place] = tf.zeros_like(optimizer.image)
+        empty = [
+            (tf.zeros_like(optimizer.image), tf.zeros_like(optimizer.image), pair[2])
+            for pair in optimizer.pairs[:-1]
+        ]
+        optimizer.pairs = [*empty, optimizer.pairs[-1]]
 
 
 def style(size, steps, scales=None, memory=None):
@@ -80,7 +82,7 @@ def training(network, side, steps):
     """An epoch of a CycleGAN: its plan, and the seconds and bytes that it took."""
     from gan_style import CycleGAN, patch_discriminator
     from gan_style.models.generators import resnet_generator, unet_generator
-    from gan_style.style_transfer.planning import plan_training
+    from gan_style.training.planning import plan_training
 
     shape = (side, side, 3)
     builder = {"unet": unet_generator, "resnet": resnet_generator}[network]

@@ -31,13 +31,9 @@ def main():
         if name := re.match(r"[\w.-]+", line):
             direct.add(name[0].lower())
     print("# Licences\n")
-    print(
-        "What `constraints.txt` installs, under which licence, as the packages say it."
-    )
-    print(
-        "In bold what gan_style asks for itself (`requirements.txt` says what for); the"
-    )
-    print("others come with those. `python docs/licences.py` makes this list.\n")
+    print("What `constraints.txt` installs, and the licences that the packages state.")
+    print("Bold: what `requirements.txt` lists, with where it is used; the others are")
+    print("dependencies of those. `python docs/licences.py` prints this page.\n")
     print("| package | version | licence |\n|---|---|---|")
     for line in (ROOT / "constraints.txt").read_text().splitlines():
         if match := re.match(r"([\w.-]+)==([\w.+-]+)", line):

@@ -1,12 +1,12 @@
 """Kills work at random moments, again and again, and looks at how it ends.
 
-    python benchmarks/interruptions.py                    # 16 kills of each of 7 jobs
-    python benchmarks/interruptions.py --kills 5 training
+    python benchmarks/reliability/interruptions.py      # 16 kills of each of 7 jobs
+    python benchmarks/reliability/interruptions.py --kills 5 training
 
 Each job runs once without interruption. Then it is started, killed (SIGKILL) after a
 random time and started again, until it is through, and once more from the beginning
-until there were enough kills. What it leaves has to equal the uninterrupted run's to
-the bit. A job that stops with an error, such as one that read a half-written file, ends
+until there were enough kills. What it leaves must equal the uninterrupted run's bit
+for bit. A job that stops with an error, such as one that read a half-written file, ends
 the whole with that error.
 
 - training: CycleGAN, `SaveAndResume` every 3 steps; weights, optimizers and pools;
@@ -62,7 +62,7 @@ def cyclegan():
 
 
 def save_state(path, model, value):
-    """Writes all that a training goes on from."""
+    """Writes all that a training resumes from."""
     variables = [*model.variables, *model.generator_optimizer.variables]
     variables += model.discriminator_optimizer.variables
     means = {id(v) for metric in model.metrics for v in metric.variables}
@@ -73,7 +73,7 @@ def training(folder, begin):
     import keras
 
     from gan_style import datasets
-    from gan_style.training.checkpoints import SaveAndResume
+    from gan_style.training import SaveAndResume
 
     class Log(keras.callbacks.Callback):
         """Which steps were begun, over all processes."""
@@ -98,7 +98,7 @@ def workers(folder, begin):
 
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
     from gan_style import datasets
-    from gan_style.training.distribution import train
+    from gan_style.training import train
 
     with strategy.scope():
         model = cyclegan()
@@ -134,12 +134,12 @@ def style(folder, begin):
 
 
 def download(folder, begin):
-    from gan_style.datasets import downloads
+    from gan_style.utils.download import download
 
     begin()
-    digest = hashlib.sha256(CONTENT).hexdigest()
+    digest = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
     url = f"http://127.0.0.1:{os.environ['GAN_STYLE_PORT']}/file"
-    downloads.download(url, folder / "file", len(CONTENT), digest)
+    download(url, folder / "file", digest, len(CONTENT))
 
 
 def folder(folder, begin):

@@ -1,12 +1,12 @@
 """Trains on tiny images for an hour, and looks at whether memory grows.
 
-    python benchmarks/soak.py               # an hour
-    python benchmarks/soak.py --minutes 5
+    python benchmarks/reliability/soak.py               # an hour
+    python benchmarks/reliability/soak.py --minutes 5
 
 One call of `fit` with all that usually goes with it: a grid and a film of the test
 images, curves of the losses, and a saved model at every epoch. Prints the resident
-memory once a minute, and at the end the slope of a line through the figures after the
-first sixth of the time.
+memory once a minute, and at the end the growth per hour, from a line through the
+figures after the first sixth of the time.
 """
 
 import argparse
@@ -23,8 +23,7 @@ import tensorflow as tf
 
 from gan_style import CycleGAN, datasets, patch_discriminator, resnet_generator
 from gan_style.hardware.memory import resident_memory
-from gan_style.training.callbacks import LossCurves, TranslationGrid
-from gan_style.training.checkpoints import SaveAndResume
+from gan_style.training import LossCurves, SaveAndResume, TranslationGrid
 
 
 class Watch(keras.callbacks.Callback):
@@ -88,13 +87,13 @@ def main():
     minutes, memory = np.array(watch.noted).T
     warm = minutes >= arguments.minutes / 6
     if warm.sum() < 3:
-        print("too short for a slope")
+        print("too short to measure growth")
         return
-    slope, _ = np.polyfit(minutes[warm] / 60, memory[warm], 1)
+    growth, _ = np.polyfit(minutes[warm] / 60, memory[warm], 1)
     print(
         f"{watch.step} steps, {watch.epoch + 1} epochs; after warm-up "
         f"{memory[warm].min():.0f} to {memory[warm].max():.0f} MiB, "
-        f"slope {slope:+.2f} MiB an hour"
+        f"growth {growth:+.2f} MiB an hour"
     )
 
 

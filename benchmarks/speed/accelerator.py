@@ -1,7 +1,7 @@
-"""What a benchmark has to know of a GPU: whether there is one, and its memory.
+"""The GPU of a benchmark: whether there is one, and the memory it uses.
 
-Import it before TensorFlow does anything: TensorFlow would take all of the GPU's memory
-at once, and leave none to PyTorch, which takes turns with it.
+Import it before TensorFlow runs anything: TensorFlow would reserve all of the GPU's
+memory and leave none to PyTorch, which alternates with it.
 """
 
 import functools
@@ -36,7 +36,7 @@ def gpu_name():
 
 
 def torch_device():
-    """The device on which PyTorch takes its turn: the one that TensorFlow has."""
+    """The device on which PyTorch runs: the one that TensorFlow uses."""
     torch = pytorch()
     if gpu_name() and torch.cuda.is_available():
         torch.backends.cudnn.benchmark = True  # as its users train
@@ -54,14 +54,14 @@ def wait(result):
 
 
 def peak_memory():
-    """Bytes of this process at most: the GPU's where there is one, else resident."""
+    """Peak bytes of this process: of the GPU where there is one, else resident."""
     return sum(_gpu_memory("peak")) if gpu_name() else resident_memory(peak=True)
 
 
 class GpuMemory:
-    """What a GPU gives to the work of a `with` block, at most: `bytes`.
+    """The peak of GPU memory that a `with` block allocates: `bytes`.
 
-    Others may hold memory beside it: theirs is not counted.
+    Memory allocated before it is not counted.
     """
 
     def __enter__(self):

@@ -1,20 +1,19 @@
-"""Times CycleGAN's training step beside the tutorials' way and PyTorch.
+"""Times CycleGAN's training step beside the tutorials' and PyTorch's.
 
-    python benchmarks/cyclegan.py                 # both networks at 128 pixels
-    python benchmarks/cyclegan.py resnet@256      # ResNet-9 at 256 pixels
-    python benchmarks/cyclegan.py --bfloat16 yes  # also where that is only emulated
-    python benchmarks/cyclegan.py --xla yes       # also compiled by XLA
+    python benchmarks/speed/cyclegan.py                 # both networks at 128 pixels
+    python benchmarks/speed/cyclegan.py resnet@256      # ResNet-9 at 256 pixels
+    python benchmarks/speed/cyclegan.py --bfloat16 yes  # also where it is only emulated
+    python benchmarks/speed/cyclegan.py --xla yes       # also compiled by XLA
 
-All variants run in one process, in turn, several times, so that a machine that gets
-faster or slower does so for all of them; figures are medians and ratios. Peak memory
-comes from a process of its own for every variant (PyTorch's also holds TensorFlow's
-import, 0.6 GB), on a GPU from the turns' first steps. "Peak" is the fastest convolution
-that TensorFlow reaches here in the same run, in multiply-adds; "share" is the part of
-it that the step's nominal ones (those of the plain networks) amount to: more than 1
-where the step takes fewer.
+All variants alternate in one process, so that a machine that gets faster or slower does
+so for all of them; figures are medians and ratios. Peak memory is that of a separate
+process per variant (PyTorch's includes TensorFlow's import, 0.6 GB), on a GPU that of
+the first steps. "Peak" is the fastest convolution that TensorFlow reaches in the same
+run, in multiply-adds; "share" is the nominal multiply-adds of the step (those of the
+plain networks) divided by it: more than 1 where the step needs fewer.
 
-On a GPU, all take their turns on it, memory is the GPU's, and the steps that XLA
-compiles ("xla") take part; `--batch 8` shows the throughput that a batch of 1 leaves.
+On a GPU, all variants run on it, memory is the GPU's, and the steps compiled by XLA
+("xla") are included; `--batch 8` shows the throughput that a batch of 1 does not use.
 """
 
 import argparse
@@ -69,7 +68,7 @@ def our_step(network, side, policy, jit_compile):
         patch_discriminator(shape, discriminator_filters),
         patch_discriminator(shape, discriminator_filters),
         seed=0,
-        average_decay=None,  # the others keep no averages either
+        average_decay=None,  # the other variants keep no averages
     )
     model.compile()
     keras.config.set_dtype_policy("float32")
@@ -148,7 +147,7 @@ def seconds(step, batch, repeats):
 
 
 def peak_memory(variant, network, side, batch):
-    """MiB of resident memory at most, in a process of its own."""
+    """Peak MiB of resident memory, in a separate process."""
     command = [sys.executable, __file__, f"{network}@{side}", "--memory-of", variant]
     command += ["--batch", str(batch)]
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -156,9 +155,9 @@ def peak_memory(variant, network, side, batch):
 
 
 def built(variant, network, side, batch):
-    """A step that has run twice, or None; and what it takes of a GPU in MiB, or None.
+    """A step that has run twice, or None; and its peak MiB on a GPU, or None.
 
-    Resident memory is for `peak_memory`: it takes a process of its own.
+    Resident memory is measured by `peak_memory`, in a separate process.
     """
 
     def warm_up():
@@ -181,14 +180,14 @@ def built(variant, network, side, batch):
 
 
 def chosen_variants(bfloat16, xla):
-    """Leaves out what takes minutes on a device, or does not suit it."""
+    """Leaves out what is emulated on a device, or needs minutes to compile."""
     policy, jit_compile, reason = recommend()
     variants = VARIANTS
     if xla == "no" or (xla == "auto" and not jit_compile):
         variants = tuple(v for v in variants if not v.endswith("xla"))
     if bfloat16 == "yes" or (bfloat16 == "auto" and policy == "mixed_bfloat16"):
         return variants
-    print(f"bfloat16: left out. {reason} --bfloat16 yes measures it all the same.")
+    print(f"bfloat16: left out. {reason} --bfloat16 yes includes it.")
     return tuple(v for v in variants if "bfloat16" not in v)
 
 

@@ -1,15 +1,15 @@
 """Shows whether a training step waits for its images.
 
-    python benchmarks/pipeline.py                      # 200 drawn JPEG files a domain
-    python benchmarks/pipeline.py --images FOLDER    # trainA and trainB of one's own
-    python benchmarks/pipeline.py --side 256 --network resnet
+    python benchmarks/speed/pipeline.py    # 200 drawn JPEG files a domain
+    python benchmarks/speed/pipeline.py --images FOLDER    # your own trainA and trainB
+    python benchmarks/speed/pipeline.py --side 256 --network resnet
 
 First the input pipeline alone: JPEG files decoded, scaled, cropped and batched, read
 anew for every epoch or kept in memory. Then `fit` on the same step with three kinds of
-input, in turn: one batch that lies ready in memory, the files, the kept images. What
-`fit` takes longer with files than with the ready batch is what the images cost; on a
-machine where the step itself runs on the CPU that includes the work of decoding them.
-"Longest end" is the most that `fit` took from its last step to its return.
+input, alternating: one batch ready in memory, the files, the images kept in memory. The
+additional time of `fit` with files is what the images cost; where the step itself runs
+on the CPU, that includes decoding them. "Longest end" is the longest time between the
+last step of `fit` and its return.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The same CycleGAN as others write it: the way of tutorials, and in PyTorch.
+"""The same CycleGAN as others write it: as in tutorials, and in PyTorch.
 
 Both have the networks, losses, optimizers and batch of `gan_style`, so that the
 benchmark compares how the step is written and nothing else.

@@ -1,7 +1,7 @@
-"""Style transfer side by side: this package, the tutorial way, PyTorch.
+"""Style transfer side by side: this package, the tutorials' way, PyTorch.
 
-    python benchmarks/style_transfer.py              # everything, about 15 minutes
-    python benchmarks/style_transfer.py --sizes 256 --steps 2 --curve 0   # a look
+    python benchmarks/speed/style_transfer.py    # everything, about 15 minutes
+    python benchmarks/speed/style_transfer.py --sizes 256 --steps 2 --curve 0  # a trial
 
 All three descend the loss of keras.io's example with its weights, on the same VGG16
 features (hed), with max pooling and zero padding:
@@ -12,8 +12,8 @@ features (hed), with max pooling and zero padding:
             in each step, SGD at a rate of 100 that falls 4% every 100 steps
   torch     PyTorch, one image, targets cached, its own L-BFGS
 
-Times are medians of steps that take turns within one process. Peak memory is the
-resident set of a process that does nothing else, or what it takes of a GPU. The loss
+Times are medians of steps that alternate within one process. Peak memory is the
+resident set of a separate process, or the memory of the GPU. The loss
 that judges the curve is `neutral_loss`, which shares no line with any of the three.
 """
 
@@ -34,8 +34,9 @@ from PIL import Image
 from skimage import data
 
 from gan_style.models.vgg import receptive_field, vgg_features
-from gan_style.style_transfer.losses import convert_weights, gram_matrix
+from gan_style.style_transfer.losses import gram_matrix
 from gan_style.style_transfer.optimizers import LBFGS
+from gan_style.style_transfer.recipes import convert_weights
 from gan_style.style_transfer.transfer import StyleTransfer
 
 STYLE = [f"block{i}_conv1" for i in range(1, 6)]
@@ -83,7 +84,7 @@ def ours(content, style, dtype="float32"):
     """Returns a function that takes one step: one evaluation, nearly always."""
     shape = content.shape[1:3]
     channels = dict(zip(STYLE, (64, 128, 256, 512, 512), strict=True))
-    _, strides = receptive_field(LAYERS, "vgg16")
+    _, strides = receptive_field(vgg_features(LAYERS, "vgg16", None))
     grid = {name: [side // strides[name] for side in shape] for name in LAYERS}
     content_weight, style_weights = convert_weights(
         WEIGHTS["content"],
@@ -136,8 +137,8 @@ def tutorial(content, style):
         return loss, tape.gradient(loss, image)
 
     def step():
-        loss, slope = gradient()
-        optimizer.apply_gradients([(slope, image)])
+        loss, change = gradient()
+        optimizer.apply_gradients([(change, image)])
         return loss
 
     return image, step
@@ -164,7 +165,7 @@ def torch_way(content, style):
         layer.to(device=device, memory_format=torch.channels_last)
     mean = torch.tensor([123.68, 116.779, 103.939], device=device).view(1, 3, 1, 1)
 
-    def look(image):
+    def extract(image):
         x, out = image - mean, {}
         x = x.contiguous(memory_format=torch.channels_last)
         for name, layer in network:
@@ -183,15 +184,15 @@ def torch_way(content, style):
         return torch.tensor(x, device=device).permute(0, 3, 1, 2).contiguous()
 
     with torch.no_grad():
-        base = look(tensor(content))[CONTENT]
-        grams = {name: gram(x) for name, x in look(tensor(style)).items()}
+        base = extract(tensor(content))[CONTENT]
+        grams = {name: gram(x) for name, x in extract(tensor(style)).items()}
     image = tensor(content).requires_grad_(True)
     optimizer = torch.optim.LBFGS([image], max_iter=1, history_size=10)
     pixels = content.shape[1] * content.shape[2]
 
     def closure():
         optimizer.zero_grad()
-        out = look(image)
+        out = extract(image)
         loss = WEIGHTS["content"] * ((out[CONTENT] - base) ** 2).sum()
         for name in STYLE:
             part = ((gram(out[name]) - grams[name]) ** 2).sum() / (36.0 * pixels**2)
@@ -286,7 +287,7 @@ def line(row):
 
 
 def peak_memory(method, size, paths):
-    """Peak resident memory of a process that takes two steps, in GB."""
+    """Peak resident memory of a process that runs two steps, in GB."""
     command = [sys.executable, __file__, "--memory", method, "--sizes", str(size)]
     if paths:
         command += ["--images", *paths]

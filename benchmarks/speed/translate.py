@@ -1,13 +1,14 @@
 """Times the translation of a folder beside PyTorch, and measures what tiles change.
 
-    python benchmarks/translate.py                     # 200 images of 256 x 256
-    python benchmarks/translate.py --count 20 --filters 32
-    python benchmarks/translate.py --tiles             # whole against tiled
+    python benchmarks/speed/translate.py                     # 200 images of 256 x 256
+    python benchmarks/speed/translate.py --count 20 --filters 32
+    python benchmarks/speed/translate.py --tiles             # whole against tiled
 
 Both translate the same files with the same network and weights (the authors'
-`resnet_9blocks`, random weights) and write JPEG files; parts of the folder take turns,
-so that a machine that gets faster or slower does so for both. PyTorch's loop is the one
-that a user would write, one image at a time, with inference mode and channels last.
+`resnet_9blocks`, random weights) and write JPEG files; they alternate over parts of the
+folder, so that a machine that gets faster or slower does so for both. PyTorch's loop is
+the one that a user would write, one image at a time, with inference mode and channels
+last.
 """
 
 import argparse
@@ -23,10 +24,8 @@ import keras
 import numpy as np
 from PIL import Image
 
-from gan_style.inference.folders import translate_folder
-from gan_style.inference.translation import translate
-from gan_style.models.generators import resnet_generator
-from gan_style.models.pytorch_weights import load_pytorch_generator
+from gan_style import load_pytorch_generator, resnet_generator
+from gan_style.inference import translate, translate_folder
 from gan_style.utils.images import save_image
 
 try:
@@ -37,7 +36,7 @@ except ImportError:
 
 
 def scene(seed, height, width):
-    """Something with light and dark parts, edges and texture."""
+    """An image with light and dark parts, edges and texture."""
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     image = np.stack([rows, 0.5 * rows + 0.3 * columns, 1 - rows], -1)
@@ -131,7 +130,7 @@ def compare_folders(count, side, filters, parts=5):
 def compare_tiles(side, filters):
     keras.utils.set_random_seed(0)
     generator = resnet_generator((None, None, 3), filters)
-    # The first weights make a grey mist; ten times the last ones, an image.
+    # Untrained weights give grey fog; a last layer scaled by ten, an image.
     generator.get_layer("to_picture").kernel.assign(
         10 * generator.get_layer("to_picture").kernel
     )
