@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from gan_style.utils.images import LUMA
+
 # From RGB to luma and two chroma axes: YIQ, as NTSC television used it.
-_LUMA = (0.299, 0.587, 0.114)
-_YIQ = np.array([_LUMA, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)])
+_YIQ = np.array([LUMA, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)])
 
 
 def luminance(image):
@@ -16,7 +17,7 @@ def luminance(image):
     Returns:
         float32 of the same shape.
     """
-    luma = np.asarray(image, np.float32) @ np.float32(_LUMA)
+    luma = np.asarray(image, np.float32) @ np.float32(LUMA)
     return np.repeat(luma[..., None], 3, axis=-1)
 
 
@@ -31,7 +32,7 @@ def with_colours_of(image, source):
         float32 of the same shape, in [0, 255].
     """
     yiq = np.asarray(source, np.float64) @ _YIQ.T
-    yiq[..., 0] = np.asarray(image, np.float64) @ _LUMA
+    yiq[..., 0] = np.asarray(image, np.float64) @ LUMA
     return np.clip(yiq @ np.linalg.inv(_YIQ).T, 0, 255).astype(np.float32)
 
 

@@ -190,6 +190,8 @@ class AdversarialModel(RunningAverages, keras.Model):
                 cannot work with two optimizers.
         """
         owner = f"{type(self).__name__}.fit"
+        if not self.compiled:
+            raise ValueError(f"{owner}: the model is not compiled. Call compile().")
         data = [("x", x), ("y", y), ("validation_data", kwargs.get("validation_data"))]
         check_data(self, owner, data)
         check_replicas(self, owner, x, batch_size)
@@ -207,8 +209,9 @@ class AdversarialModel(RunningAverages, keras.Model):
                 return super().fit(x, y, batch_size, *args, **kwargs)
         finally:
             # EarlyStopping may have restored the weights, and with them the step.
-            for optimizer, by in zip(self._inner_optimizers(), ahead, strict=True):
-                optimizer.iterations.assign(int(self.steps_done.numpy()) + by)
+            if any(getattr(c, "restore_best_weights", False) for c in callbacks):
+                for optimizer, by in zip(self._inner_optimizers(), ahead, strict=True):
+                    optimizer.iterations.assign(int(self.steps_done.numpy()) + by)
             self.note_trained_weights()
 
     def _inner_optimizers(self):

@@ -176,6 +176,17 @@ class TestCallbacks:
         assert done == 2  # those of the first epoch, the best
         assert [int(o.iterations) for o in model.optimizer.optimizers] == [done] * 2
 
+    def test_steps_that_a_loss_scale_skipped_stay_skipped(self, policy):
+        policy("mixed_float16")
+        model = compiled()
+        model.generator_optimizer.dynamic_scale.assign(1e30)  # overflows: no step
+        model.fit(images(), images(), batch_size=1, verbose=0)
+        first, second = (
+            int(o.inner_optimizer.iterations)
+            for o in (model.generator_optimizer, model.discriminator_optimizer)
+        )
+        assert first < second == int(model.steps_done) == 2
+
     def test_a_schedule_that_has_ended_is_mentioned(self):
         model = small()
         model.compile(
@@ -289,6 +300,10 @@ class TestConstruction:
         policy(name)
         with pytest.raises(ValueError, match=f"is {name}.*mixed_{name}"):
             small().compile()
+
+    def test_fit_before_compile(self):
+        with pytest.raises(ValueError, match="CycleGAN.fit: .* not compiled"):
+            small().fit(images(), images(), verbose=0)
 
     def test_another_backend_is_refused_at_once(self, monkeypatch):
         model = small()
