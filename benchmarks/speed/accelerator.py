@@ -5,6 +5,7 @@ memory and leave none to PyTorch, which alternates with it.
 """
 
 import functools
+import os
 import sys
 
 import numpy as np
@@ -24,6 +25,26 @@ def pytorch():
     except ImportError:
         return None
     return torch
+
+
+def add_isa_option(parser):
+    """Adds `--isa`, which `limit_isa` obeys."""
+    parser.add_argument(
+        "--isa", choices=("avx2",), help="as if the CPU had no instructions beyond"
+    )
+
+
+def limit_isa(isa):
+    """Starts this program again, with the libraries' instructions limited to `isa`.
+
+    oneDNN, which computes convolutions for TensorFlow and PyTorch, and PyTorch's own
+    kernels read it from the environment. `isa` None, or a limit that holds, returns.
+    """
+    limits = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
+    if isa and any(os.environ.get(name) != value for name, value in limits.items()):
+        os.environ.update(limits)
+        sys.stdout.flush()
+        os.execv(sys.executable, [sys.executable, *sys.argv])
 
 
 def gpu_name():

@@ -4,6 +4,7 @@
     python benchmarks/speed/cyclegan.py resnet@256      # ResNet-9 at 256 pixels
     python benchmarks/speed/cyclegan.py --bfloat16 yes  # also where it is only emulated
     python benchmarks/speed/cyclegan.py --xla yes       # also compiled by XLA
+    python benchmarks/speed/cyclegan.py --isa avx2      # as on a CPU without AVX-512
 
 All variants alternate in one process, so that a machine that gets faster or slower does
 so for all of them; figures are medians and ratios. Peak memory is that of a separate
@@ -14,6 +15,7 @@ plain networks) divided by it: more than 1 where the step needs fewer.
 
 On a GPU, all variants run on it, memory is the GPU's, and the steps compiled by XLA
 ("xla") are included; `--batch 8` shows the throughput that a batch of 1 does not use.
+"Compiled" is PyTorch with `torch.compile`, which needs a C++ compiler on a CPU.
 """
 
 import argparse
@@ -49,6 +51,8 @@ VARIANTS = (
     "tutorial float32 xla",
     "pytorch float32",
     "pytorch bfloat16",
+    "pytorch float32 compiled",
+    "pytorch bfloat16 compiled",
 )
 
 
@@ -81,18 +85,19 @@ def our_step(network, side, policy, jit_compile):
 def make(variant, network, side):
     """A function of two batches that does one training step, or None."""
     keras.utils.set_random_seed(0)
-    who, precision, *xla = variant.split()
+    who, precision, *compiled = variant.split()
     _, tutorial, filters, discriminator_filters = NETWORKS[network]
     shape = (side, side, 3)
     if who == "ours":
         policy = "float32" if precision == "float32" else "mixed_bfloat16"
-        return our_step(network, side, policy, bool(xla))
+        return our_step(network, side, policy, bool(compiled))
     if who == "tutorial":
         return rivals.tutorial_step(
-            tutorial, shape, filters, discriminator_filters, jit_compile=bool(xla)
+            tutorial, shape, filters, discriminator_filters, jit_compile=bool(compiled)
         )
+    bfloat16 = precision == "bfloat16"
     return rivals.torch_step(
-        network, shape, filters, discriminator_filters, precision == "bfloat16"
+        network, shape, filters, discriminator_filters, bfloat16, bool(compiled)
     )
 
 
@@ -162,8 +167,16 @@ def built(variant, network, side, batch):
 
     def warm_up():
         step = make(variant, network, side)
-        if step is not None:
+        if step is None:
+            print(f"{variant}: skipped, PyTorch is not installed")
+            return None
+        try:
             accelerator.wait(step(*batch)), accelerator.wait(step(*batch))
+        except RuntimeError as error:  # of torch.compile
+            if not variant.startswith("pytorch") or not variant.endswith("compiled"):
+                raise
+            print(f"{variant}: skipped, it cannot be compiled here: {error}")
+            return None
         return step
 
     begun, mib = time.perf_counter(), None
@@ -196,10 +209,11 @@ def compare(network, side, rounds, repeats, variants, count=1):
     for variant in variants:
         step, memory[variant] = built(variant, network, side, batch)
         if step is None:
-            print(f"{variant}: skipped, PyTorch is not installed")
             continue
         steps[variant], times[variant] = step, []
-    peaks = {name: convolution_peak(name) for name in {v.split()[1] for v in variants}}
+    # TensorFlow refuses convolutions in bfloat16 where the device has none.
+    own = {v.split()[1] for v in steps if not v.startswith("pytorch")}
+    peaks = {name: convolution_peak(name) for name in own}
     for _ in range(rounds):
         for variant, step in steps.items():
             times[variant].append(seconds(step, batch, repeats))
@@ -220,7 +234,7 @@ def compare(network, side, rounds, repeats, variants, count=1):
             f"{median / medians[base]:9.2f}" if base in medians else " " * 9
             for base in ("tutorial float32", "pytorch float32")
         ]
-        share = work / median / peaks[name.split()[1]]
+        share = work / median / peaks.get(name.split()[1], float("nan"))
         mib = memory[name] or peak_memory(name, network, side, count)
         print(
             f"{name:20} {median:9.4f} {' '.join(ratios)} {share:6.2f} {mib:6.0f}",
@@ -237,7 +251,9 @@ def main():
     parser.add_argument("--variants", nargs="+", choices=VARIANTS)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--memory-of", choices=VARIANTS, help=argparse.SUPPRESS)
+    accelerator.add_isa_option(parser)
     arguments = parser.parse_args()
+    accelerator.limit_isa(arguments.isa)
     if not arguments.memory_of:
         if name := accelerator.gpu_name():
             print(name)

@@ -151,7 +151,9 @@ def tutorial_step(generator, shape, filters, discriminator_filters, **compile_op
     return step
 
 
-def torch_step(kind, shape, filters, discriminator_filters, bfloat16=False):
+def torch_step(
+    kind, shape, filters, discriminator_filters, bfloat16=False, compiled=False
+):
     """A step in PyTorch, channels last; returns a function, or None without torch."""
     torch = accelerator.pytorch()
     if torch is None:
@@ -240,6 +242,8 @@ def torch_step(kind, shape, filters, discriminator_filters, bfloat16=False):
     last = {"device": device, "memory_format": torch.channels_last}
     g_ab, g_ba = make().to(**last), make().to(**last)
     d_a, d_b = (discriminator().to(**last) for _ in "ab")
+    if compiled:
+        g_ab, g_ba, d_a, d_b = map(torch.compile, (g_ab, g_ba, d_a, d_b))
     of_generators = [*g_ab.parameters(), *g_ba.parameters()]
     of_discriminators = [*d_a.parameters(), *d_b.parameters()]
     for_generators = torch.optim.Adam(of_generators, 2e-4, (0.5, 0.999))

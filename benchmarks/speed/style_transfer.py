@@ -2,6 +2,7 @@
 
     python benchmarks/speed/style_transfer.py    # everything, about 15 minutes
     python benchmarks/speed/style_transfer.py --sizes 256 --steps 2 --curve 0  # a trial
+    python benchmarks/speed/style_transfer.py --isa avx2  # as without AVX-512
 
 All three descend the loss of keras.io's example with its weights, on the same VGG16
 features (hed), with max pooling and zero padding:
@@ -10,7 +11,9 @@ features (hed), with max pooling and zero padding:
   ours-bf16 the same, convolutions in bfloat16
   tutorial  content, style and combination as one batch of three through the network
             in each step, SGD at a rate of 100 that falls 4% every 100 steps
-  torch     PyTorch, one image, targets cached, its own L-BFGS
+  torch     PyTorch, one image, targets cached, channels last, its own L-BFGS
+  torch-bf16, torch-compiled, torch-bf16-compiled: the same under autocast, with
+            `torch.compile` (which needs a C++ compiler on a CPU), or both
 
 Times are medians of steps that alternate within one process. Peak memory is the
 resident set of a separate process, or the memory of the GPU. The loss
@@ -43,7 +46,8 @@ STYLE = [f"block{i}_conv1" for i in range(1, 6)]
 CONTENT = "block5_conv2"
 LAYERS = [*STYLE, CONTENT]
 WEIGHTS = {"content": 2.5e-8, "style": 1e-6, "total_variation": 1e-6}
-METHODS = ("ours", "ours-bf16", "tutorial", "torch")
+TORCH = ("torch", "torch-bf16", "torch-compiled", "torch-bf16-compiled")
+METHODS = ("ours", "ours-bf16", "tutorial", *TORCH)
 
 
 def images(size, paths=None):
@@ -144,7 +148,7 @@ def tutorial(content, style):
     return image, step
 
 
-def torch_way(content, style):
+def torch_way(content, style, bfloat16=False, compiled=False):
     """PyTorch on the same features, targets cached, torch.optim.LBFGS."""
     torch, device = accelerator.pytorch(), accelerator.torch_device()
     torch.set_num_threads(os.cpu_count())
@@ -173,8 +177,11 @@ def torch_way(content, style):
             if "conv" in name:
                 x = torch.relu(x)
             if name in LAYERS:
-                out[name] = x
+                out[name] = x.float()
         return out
+
+    if compiled:
+        extract = torch.compile(extract)
 
     def gram(x):
         flat = x[0].flatten(1)
@@ -183,7 +190,8 @@ def torch_way(content, style):
     def tensor(x):
         return torch.tensor(x, device=device).permute(0, 3, 1, 2).contiguous()
 
-    with torch.no_grad():
+    precision = torch.autocast(device, torch.bfloat16, enabled=bfloat16)
+    with torch.no_grad(), precision:
         base = extract(tensor(content))[CONTENT]
         grams = {name: gram(x) for name, x in extract(tensor(style)).items()}
     image = tensor(content).requires_grad_(True)
@@ -192,7 +200,8 @@ def torch_way(content, style):
 
     def closure():
         optimizer.zero_grad()
-        out = extract(image)
+        with precision:
+            out = extract(image)
         loss = WEIGHTS["content"] * ((out[CONTENT] - base) ** 2).sum()
         for name in STYLE:
             part = ((gram(out[name]) - grams[name]) ** 2).sum() / (36.0 * pixels**2)
@@ -210,8 +219,8 @@ def build(method, content, style):
     """Returns the method's image (or optimizer) and a function for one step."""
     if method == "tutorial":
         return tutorial(content, style)
-    if method == "torch":
-        return torch_way(content, style)
+    if method in TORCH:
+        return torch_way(content, style, "bf16" in method, "compiled" in method)
     dtype = "mixed_bfloat16" if method == "ours-bf16" else "float32"
     return ours(content, style, dtype)
 
@@ -251,17 +260,24 @@ def speed(sizes, steps, paths, methods):
     rows = []
     for size in sizes:
         content, style = images(size, paths)
-        ways = {method: build(method, content, style)[1] for method in methods}
-        for step in ways.values():
-            accelerator.wait(step())
-            accelerator.wait(step())
-        times = {method: [] for method in methods}
+        ways = {}
+        for method in methods:
+            step = build(method, content, style)[1]
+            try:
+                accelerator.wait(step()), accelerator.wait(step())
+            except RuntimeError as error:  # of torch.compile
+                if "compiled" not in method:
+                    raise
+                print(f"{method}: skipped, it cannot be compiled here: {error}")
+            else:
+                ways[method] = step
+        times = {method: [] for method in ways}
         for _ in range(steps):
             for method, step in ways.items():
                 times[method].append(timed(step))
         medians = {method: float(np.median(t)) for method, t in times.items()}
         for method, seconds in medians.items():
-            peak = peaks["bfloat16" if method == "ours-bf16" else "float32"]
+            peak = peaks["bfloat16" if "bf16" in method else "float32"]
             done = operations(*content.shape[1:3]) / seconds / peak
             rows.append(
                 {
@@ -280,7 +296,7 @@ def speed(sizes, steps, paths, methods):
 
 def line(row):
     return (
-        f"| {row['size']:>5} | {row['method']:<9} | {row['seconds']:7.3f} s/step "
+        f"| {row['size']:>5} | {row['method']:<19} | {row['seconds']:7.3f} s/step "
         f"| {row['to_tutorial']:5.2f} of tutorial "
         f"| {row['share_of_peak']:4.0%} of peak | {row['peak_GB']:5.2f} GB |"
     )
@@ -339,18 +355,21 @@ def main():
     parser.add_argument("--curve", type=int, default=400, help="rows; 0 for none")
     parser.add_argument("--curve-steps", type=int, default=20)
     parser.add_argument("--tutorial-loss", type=float, default=0.0)
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--memory", choices=METHODS, help=argparse.SUPPRESS)
     parser.add_argument("--json", help="where to write the numbers")
+    accelerator.add_isa_option(parser)
     options = parser.parse_args()
+    accelerator.limit_isa(options.isa)
     if options.memory:
         step = build(options.memory, *images(options.sizes[0], options.images))[1]
         step()
         step()
         print(accelerator.peak_memory() / 1e9)
         return
-    methods = list(METHODS)
+    methods = list(options.methods)
     if accelerator.pytorch() is None:
-        methods.remove("torch")
+        methods = [method for method in methods if method not in TORCH]
         print("torch is not installed: left out")
     report = {"speed": speed(options.sizes, options.steps, options.images, methods)}
     if options.curve:

@@ -1,17 +1,19 @@
-"""Times the translation of a folder beside PyTorch, and measures what tiles change.
+"""Times the translation of a folder beside others', and measures what tiles change.
 
     python benchmarks/speed/translate.py                     # 200 images of 256 x 256
     python benchmarks/speed/translate.py --count 20 --filters 32
+    python benchmarks/speed/translate.py --isa avx2          # as without AVX-512
     python benchmarks/speed/translate.py --tiles             # whole against tiled
 
-Both translate the same files with the same network and weights (the authors'
+All translate the same files with the same network and weights (the authors'
 `resnet_9blocks`, random weights) and write JPEG files; they alternate over parts of the
-folder, so that a machine that gets faster or slower does so for both. PyTorch's loop is
-the one that a user would write, one image at a time, with inference mode and channels
-last.
+folder, so that a machine that gets faster or slower does so for all. PyTorch, with
+inference mode and channels last, and ONNX Runtime and OpenVINO, with our exported
+generator, run in the loop that a user would write, one image at a time.
 """
 
 import argparse
+import functools
 import os
 import statistics
 import tempfile
@@ -20,12 +22,13 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import accelerator
 import keras
 import numpy as np
 from PIL import Image
 
 from gan_style import load_pytorch_generator, resnet_generator
-from gan_style.inference import translate, translate_folder
+from gan_style.inference import export_onnx, translate, translate_folder
 from gan_style.utils.images import save_image
 
 try:
@@ -77,15 +80,49 @@ def torch_network(filters, blocks=9):
     return network.to(memory_format=torch.channels_last), state
 
 
-def torch_loop(network, source, target):
+def loop(run, source, target):
+    """Translates a folder as users write it: one image at a time, float32."""
     target.mkdir(parents=True, exist_ok=True)
-    with torch.inference_mode():
-        for path in sorted(source.iterdir()):
-            image = np.asarray(Image.open(path).convert("RGB"))
-            x = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 127.5 - 1
-            y = network(x.contiguous(memory_format=torch.channels_last))[0]
-            y = ((y + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0)
-            Image.fromarray(y.numpy()).save(target / path.name, quality=95)
+    for path in sorted(source.iterdir()):
+        image = np.asarray(Image.open(path).convert("RGB"))
+        y = run(image[None].astype("float32") / 127.5 - 1)[0]
+        y = ((y + 1) * 127.5).round().clip(0, 255).astype("uint8")
+        Image.fromarray(y).save(target / path.name, quality=95)
+
+
+def pytorch(network):
+    """A function from images to images by the PyTorch network."""
+
+    def run(images):
+        with torch.inference_mode():
+            images = torch.from_numpy(images).permute(0, 3, 1, 2)  # channels last
+            return network(images).permute(0, 2, 3, 1).numpy()
+
+    return run
+
+
+def exported(generator, folder):
+    """Names and functions of the programs that run our exported generator."""
+    path = os.path.join(folder, "painter.onnx")
+    try:
+        export_onnx(generator, path)
+        import onnxruntime
+    except ImportError as error:
+        print(f"ONNX Runtime and OpenVINO: skipped. {error}")
+        return {}
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    ways = {"onnxruntime": lambda images: session.run(None, {"images": images})[0]}
+    try:
+        import openvino
+    except ImportError:
+        print("OpenVINO: skipped, it is not installed (pip install openvino)")
+        return ways
+    core = openvino.Core()
+    for name, precision in (("openvino", "f32"), ("openvino bf16", "bf16")):
+        options = {"INFERENCE_PRECISION_HINT": precision}
+        network = core.compile_model(path, "CPU", options)
+        ways[name] = lambda images, network=network: network(images)[0]
+    return ways
 
 
 def compare_folders(count, side, filters, parts=5):
@@ -93,16 +130,18 @@ def compare_folders(count, side, filters, parts=5):
         home = Path(home)
         for i in range(count):
             save_image(home / f"in{i % parts}" / f"{i:04}.jpg", scene(i, side, side))
-        ways = {}
+        runs = {}
         if torch is None:
             print("PyTorch is not installed: the random weights are ours")
             generator = resnet_generator((None, None, 3), filters)
         else:
             network, state = torch_network(filters)
             generator = load_pytorch_generator(state)
-            ways["pytorch"] = lambda i, o: torch_loop(network, i, o)
-        ways["gan_style"] = lambda i, o: translate_folder(
-            generator, i, o, progress=False
+            runs["pytorch"] = pytorch(network)
+        runs |= exported(generator, home)
+        ways = {name: functools.partial(loop, run) for name, run in runs.items()}
+        ways["gan_style"] = functools.partial(
+            translate_folder, generator, progress=False
         )
         times = {name: [] for name in ways}
         for name, way in ways.items():
@@ -115,16 +154,17 @@ def compare_folders(count, side, filters, parts=5):
         print(f"## {count} images of {side} x {side}, ResNet-9, filters {filters}")
         for name, spent in times.items():
             ratio = statistics.median(spent) / statistics.median(times["gan_style"])
-            print(f"{name:10} {sum(spent):7.1f} s, {ratio:.2f} of gan_style")
-        if torch is not None:
             worst = max(
                 np.abs(
-                    np.asarray(Image.open(home / "pytorch" / path.name), "float32")
+                    np.asarray(Image.open(home / name / path.name), "float32")
                     - np.asarray(Image.open(path), "float32")
                 ).mean()
                 for path in (home / "gan_style").glob("*.jpg")
             )
-            print(f"largest mean difference of two files: {worst:.3f} levels of 255")
+            print(
+                f"{name:14} {sum(spent):7.1f} s, {ratio:.2f} of gan_style; largest "
+                f"mean difference from its files: {worst:.3f} levels of 255"
+            )
 
 
 def compare_tiles(side, filters):
@@ -155,7 +195,9 @@ def main():
     parser.add_argument("--side", type=int)
     parser.add_argument("--filters", type=int, default=64)
     parser.add_argument("--tiles", action="store_true")
+    accelerator.add_isa_option(parser)
     arguments = parser.parse_args()
+    accelerator.limit_isa(arguments.isa)
     if arguments.tiles:
         compare_tiles(arguments.side or 768, arguments.filters)
     else:
