@@ -8,8 +8,7 @@ paths computes the same function, to rounding, in less time:
 - instance norm as one batch norm, in training with TensorFlow;
 - fewer multiplications for an upsampling and for a 7x7 convolution to RGB, anywhere.
 
-The environment variable GAN_STYLE_FAST_CPU=0 turns all of them off: Keras' own
-operations then compute every layer.
+The environment variable GAN_STYLE_FAST_CPU=0 turns all of them off.
 """
 
 import lazy_loader

@@ -1,8 +1,8 @@
 """A convolution for CPUs whose kernel gradient is one product of two matrices.
 
-TensorFlow's own kernel gradient gains little from bfloat16 on a CPU; a product of
-matrices gains more. The pixels under the kernel, at each of its places, are the rows of
-one matrix ("im2col"), and the upstream gradients of these places the rows of the other.
+That gains more from bfloat16 than TensorFlow's own. The pixels under the kernel, at
+each of its places, are the rows of one matrix ("im2col"), and the upstream gradients of
+these places the rows of the other.
 """
 
 from gan_style.hardware.memory import run_after
@@ -17,12 +17,9 @@ def convolve(images, kernel, stride=1, padding="VALID"):
     @tf.custom_gradient
     def forward(images, kernel):
         def gradient(upstream):
-            to_images = tf.raw_ops.Conv2DBackpropInput(
-                input_sizes=tf.shape(images),
-                filter=kernel,
-                out_backprop=upstream,
-                strides=[1, stride, stride, 1],
-                padding=padding,
+            strides = [1, stride, stride, 1]
+            to_images = tf.compat.v1.nn.conv2d_backprop_input(
+                tf.shape(images), kernel, upstream, strides, padding
             )
             # Otherwise TensorFlow would pad and gather in the forward pass.
             (padded,) = run_after([upstream], images)
@@ -41,10 +38,7 @@ def convolve(images, kernel, stride=1, padding="VALID"):
 
 
 def windows(images, sides, stride):
-    """Return where the pixels of each window are in a list of all pixels.
-
-    As int32 `(batch, windows down, windows across, *sides)`.
-    """
+    """Index each window's pixels in a list of all: `(batch, down, across, *sides)`."""
     import tensorflow as tf
 
     batch, *lengths, _ = tf.unstack(tf.shape(images))

@@ -27,7 +27,7 @@ class DoesNotFit(ValueError):
 
 
 class Machine(NamedTuple):
-    """The machine of a run: its number of `cores` and the bytes of `memory` available.
+    """A machine's number of `cores`, and its available `memory` in bytes.
 
     A `memory` of None is unknown and limits nothing.
     """
@@ -37,34 +37,26 @@ class Machine(NamedTuple):
 
 
 def this_machine():
-    """Return this machine's cores and available memory, within its container's limits.
+    """Return this machine's cores and memory, within its container's limits.
 
     >>> this_machine().cores >= 1
     True
     """
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    available = [float(psutil.virtual_memory().available)]
+    available = psutil.virtual_memory().available
     for paths in _CGROUPS:
         limit, used = (_read(f"/sys/fs/cgroup/{path}").strip() for path in paths)
         if limit.isdigit() and used.isdigit():
-            available.append(float(max(0, int(limit) - int(used))))
-    return Machine(cores, min(available))
+            available = min(available, max(0, int(limit) - int(used)))
+    return Machine(cores, float(available))
 
 
 def budget(name, value, owner="plan"):
-    """Return a budget in seconds or bytes from a number, or a number and a unit.
+    """Return a budget of "time" or "memory", seconds or bytes, as a float.
 
-    Args:
-        name: "time" or "memory".
-        value: seconds or bytes, or a string such as "3 minutes", "90 s", "4 GB".
-        owner: the function that the user called, for the error.
-
-    Returns:
-        A float: seconds or bytes.
-
-    Raises:
-        ValueError: for anything else, and unless it is positive.
+    `value` is a number or a string such as "3 minutes", "90 s" or "4 GB"; anything else
+    that is not positive raises a ValueError, in the name of `owner`.
 
     >>> budget("time", "1.5 minutes"), budget("memory", "4 GB")
     (90.0, 4000000000.0)
@@ -90,13 +82,11 @@ def say_seconds(seconds):
     >>> say_seconds(8.4), say_seconds(160), say_seconds(5400)
     ('8 s', '2 min 40 s', '1 h 30 min')
     """
-    if seconds < 1:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60} min"
+    if seconds < 59.5:
+        return f"{seconds:.{int(seconds < 1)}f} s"
+    if seconds < 3599.5:
+        return "{} min {} s".format(*divmod(round(seconds), 60))
+    return "{} h {} min".format(*divmod(round(seconds / 60), 60))
 
 
 def resident_memory(peak=False):
@@ -106,13 +96,10 @@ def resident_memory(peak=False):
     True
     """
     memory = psutil.Process().memory_info()
-    if not peak:
-        return float(memory.rss)
-    match = re.search(r"^VmHWM:\s*(\d+)", _read("/proc/self/status"), re.M)
-    if match:
+    if not peak or psutil.WINDOWS:
+        return float(memory.peak_wset if peak else memory.rss)
+    if match := re.search(r"^VmHWM:\s*(\d+)", _read("/proc/self/status"), re.M):
         return 1024.0 * int(match[1])
-    if psutil.WINDOWS:
-        return float(memory.peak_wset)
     import resource
 
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -89,10 +89,8 @@ def _convolve(images, kernel, matrices, keep_kernel):
     def along(length):
         """B^T of all the tiles along an axis, which share some of its pixels."""
         starts = range(0, length - 2, side - 2)
-        matrix = np.zeros((points, len(starts), length))
-        for i, start in enumerate(starts):
-            matrix[:, i, start : start + side] = matrices[1]
-        return tf.constant(matrix.reshape(-1, length), images.dtype)
+        tiles = [np.pad(matrices[1], [(0, 0), (x, length - side - x)]) for x in starts]
+        return tf.constant(np.stack(tiles, 1).reshape(-1, length), images.dtype)
 
     @tf.custom_gradient
     def forward(images, kernel):
