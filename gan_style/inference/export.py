@@ -19,9 +19,7 @@ from gan_style.inference.sizes import compile_for_any_size
 from gan_style.utils.checks import check_path
 from gan_style.utils.files import check_writable, name_file_in_errors
 
-# In [-1, 1], an eighth of a level. In float32 programs differ by about 1e-5, as they
-# add in different orders; numbers of 8 or 11 bits are rounded differently as well.
-_TOLERANCE, _LOW_PRECISION_TOLERANCE = 1e-3, 0.1
+_FORMATS = {".keras": "keras", ".onnx": "onnx", "": "tf_saved_model"}  # by suffix
 
 
 def export_keras(generator, path):
@@ -44,14 +42,13 @@ def export_keras(generator, path):
     ...     export_keras(unet_generator((16, 16, 3), 2), folder + "/monet.keras") < 1e-3
     True
     """
-    path = _check_file("export_keras", path, ".keras")
 
     def load(part):
         loaded = keras.models.load_model(part, compile=False)
         # The model itself, as its compiled function would not keep it alive.
         return lambda images: compile_for_any_size(loaded).run(images)
 
-    return _export("export_keras", generator, path, load, "keras")
+    return _export("export_keras", generator, path, ".keras", load)
 
 
 def export_savedmodel(generator, folder):
@@ -62,29 +59,21 @@ def export_savedmodel(generator, folder):
     sizes that the network accepts: multiples of 16 for the U-Net, of 4 for the ResNet.
 
     Args:
-        generator: a `keras.Model` from images in [-1, 1] to such images.
+        generator: as for `export_keras`.
         folder: a path; an existing SavedModel is replaced.
 
     Returns:
-        The largest difference from the model's images, of two of noise, in [-1, 1].
+        The largest difference, as `export_keras`.
 
     Raises:
         ValueError: for a folder of other files, or an export that gives other images.
     """
-    owner = "export_savedmodel"
-    folder = check_path(owner, "folder", folder)
-    is_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
-    if not is_free and not (folder / "saved_model.pb").is_file():
-        raise ValueError(
-            f"{owner}: folder is {str(folder)!r}, which holds other files, but must be "
-            "new, empty or a SavedModel. Choose another folder."
-        )
 
     def load(part):
         loaded = tf.saved_model.load(part)  # which must stay alive as well
         return lambda images: loaded.serve(images)
 
-    return _export(owner, generator, folder, load)
+    return _export("export_savedmodel", generator, folder, "", load)
 
 
 def export_onnx(generator, path):
@@ -94,60 +83,45 @@ def export_onnx(generator, path):
     exported in float32. It needs the packages onnx, tf2onnx and onnxruntime.
 
     Args:
-        generator: a `keras.Model` from images in [-1, 1] to such images.
+        generator: as for `export_keras`.
         path: ends in `.onnx`; an existing file is replaced.
 
     Returns:
-        The largest difference from the model's images (in float32), of two of noise,
-        in [-1, 1].
+        The largest difference from the model (in float32), as `export_keras`.
 
     Raises:
         ImportError: where a package is missing.
         ValueError: for another suffix, or an export that gives other images.
     """
-    path = _check_file("export_onnx", path, ".onnx")
-    compile_for_any_size(generator, "export_onnx")
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime
-        import tf2onnx  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            f"export_onnx: {error.name} is missing. Install what it needs with: pip "
-            "install onnx tf2onnx onnxruntime"
-        ) from error
-    if any(layer.compute_dtype != "float32" for layer in generator.layers):
-        weights = generator.get_weights()
-        generator = keras.models.clone_model(generator, clone_function=_to_float32)
-        generator.set_weights(weights)
 
     def load(part):
+        import onnxruntime
+
         session = onnxruntime.InferenceSession(part, providers=["CPUExecutionProvider"])
         return lambda images: session.run(None, {"images": images})[0]
 
-    return _export("export_onnx", generator, path, load, "onnx")
+    try:
+        return _export("export_onnx", generator, path, ".onnx", load)
+    except ImportError as error:
+        raise ImportError(
+            f"export_onnx: a package is missing ({error}). Install what it needs with: "
+            "pip install onnx tf2onnx onnxruntime"
+        ) from error
 
 
-def _to_float32(layer):
-    return type(layer).from_config({**layer.get_config(), "dtype": "float32"})
-
-
-def _check_file(owner, path, suffix):
-    path = check_path(owner, "path", path)
-    if path.suffix != suffix or path.is_dir():
-        raise ValueError(
-            f"{owner}: path is {str(path)!r}, but must be a file's and end in "
-            f"{suffix!r}. Choose another path."
-        )
-    return path
-
-
-def _export(owner, generator, path, load, kind="tf_saved_model"):
-    """Writes beside the path, compares, and moves there."""
+def _export(owner, generator, path, suffix, load):
+    """Write beside the path, compare what `load` reads there, and move it."""
     network = compile_for_any_size(generator, owner)
+    path = _check_path(owner, path, suffix)
+    low_precision = any(x.compute_dtype != "float32" for x in generator.layers)
+    if low_precision and suffix == ".onnx":
+        weights = generator.get_weights()
+        generator = keras.models.clone_model(generator, clone_function=_to_float32)
+        generator.set_weights(weights)
+        network, low_precision = compile_for_any_size(generator), False
     check_writable(path.parent)
     images = tf.TensorSpec((None, None, None, network.channels), name="images")
-    options = {"format": kind, "input_signature": [images]}
+    options = {"format": _FORMATS[suffix], "input_signature": [images]}
     # In a folder, as the file needs its suffix; beside the path, as moving within a
     # disk is atomic.
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as scratch:
@@ -156,7 +130,7 @@ def _export(owner, generator, path, load, kind="tf_saved_model"):
             # Keras looks for a name that NumPy once had.
             warnings.filterwarnings("ignore", "In the future `np.object`")
             try:
-                if kind == "keras":
+                if suffix == ".keras":
                     generator.save(part)
                 else:
                     generator.export(part, verbose=False, **options)
@@ -166,8 +140,9 @@ def _export(owner, generator, path, load, kind="tf_saved_model"):
         shape = (2, network.fit(48), network.fit(49), network.channels)
         images = np.random.default_rng(0).uniform(-1, 1, shape).astype("float32")
         difference = float(np.abs(load(part)(images) - network.run(images)).max())
-        low = any(layer.compute_dtype != "float32" for layer in generator.layers)
-        tolerance = _LOW_PRECISION_TOLERANCE if low else _TOLERANCE
+        # An eighth of a level. In float32 programs differ by about 1e-5, as they add
+        # in different orders; numbers of 8 or 11 bits are rounded differently as well.
+        tolerance = 0.1 if low_precision else 1e-3
         if not difference <= tolerance:
             raise ValueError(
                 f"{owner}: the difference between the images of export and model is "
@@ -178,3 +153,20 @@ def _export(owner, generator, path, load, kind="tf_saved_model"):
             shutil.rmtree(path)
         os.replace(part, path)
     return difference
+
+
+def _check_path(owner, path, suffix):
+    name, wrong = "path" if suffix else "folder", ""
+    path = check_path(owner, name, path)
+    if suffix and (path.suffix != suffix or path.is_dir()):
+        wrong = f"but must be a file's and end in {suffix!r}"
+    elif not suffix and not (path / "saved_model.pb").is_file():
+        if any(path.iterdir()) if path.is_dir() else path.exists():
+            wrong = "which holds other files, but must be new, empty or a SavedModel"
+    if wrong:
+        raise ValueError(f"{owner}: {name} is {str(path)!r}, {wrong}. Choose another.")
+    return path
+
+
+def _to_float32(layer):
+    return type(layer).from_config({**layer.get_config(), "dtype": "float32"})

@@ -4,35 +4,23 @@ import contextlib
 import glob
 import hashlib
 import json
+import mimetypes
+from collections import namedtuple
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
-import numpy as np
 from tqdm.auto import tqdm
 
 from gan_style.inference.sizes import compile_for_any_size
 from gan_style.inference.translation import translate
 from gan_style.utils.checks import check_choice, check_path
 from gan_style.utils.files import atomic_write, name_file_in_errors
-from gan_style.utils.images import SUFFIXES, UnreadableImage, read_image, save_image
+from gan_style.utils.images import SUFFIXES, UnreadableImage, save_image
 
 RECORD = ".translated.jsonl"
 # The suffixes of each kind; the first one is for files of other kinds.
 _KINDS = {"jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"), "png": (".png",)}
 
-
-class FolderResult(NamedTuple):
-    """What `translate_folder` did; all are lists of paths, in the order of names.
-
-    `done` are images written now, `skipped` images that were there already (both
-    below the target), `unreadable` files (below the source) that could not be read,
-    for the `reasons`, in their order.
-    """
-
-    done: list
-    skipped: list
-    unreadable: list
-    reasons: list
+FolderResult = namedtuple("FolderResult", "done skipped unreadable reasons")
 
 
 def translate_folder(
@@ -50,7 +38,8 @@ def translate_folder(
     translation is missing or changed, or that another generator or tiles made.
 
     Args:
-        generator: a `keras.Model` from images in [-1, 1] to such images.
+        generator: a `keras.Model` from images in [-1, 1] to such images, of 1 channel
+            (grey) or 3.
         source: a folder, which is only read. Hidden files and folders, links to
             folders, and `target` are left out.
         target: another folder, which is made if needed.
@@ -60,13 +49,15 @@ def translate_folder(
         progress: whether to show a progress bar.
 
     Returns:
-        A `FolderResult`. Unreadable files are also printed, once, at the end.
+        A named tuple of lists of paths, in the order of names: `done`, written now, and
+        `skipped`, there already; `unreadable` originals, with images of kinds that are
+        not read, and the `reasons`, in their order, which are printed as well.
 
     Raises:
         ValueError: when `source` holds no images, `target` is `source`, or images
             lie in `target` that this function did not make and would replace.
 
-    >>> import tempfile
+    >>> import tempfile, numpy as np
     >>> from gan_style.models import resnet_generator
     >>> generator = resnet_generator((32, 32, 3), filters=2, blocks=1)
     >>> with tempfile.TemporaryDirectory() as home:
@@ -79,35 +70,43 @@ def translate_folder(
     source = check_path(owner, "source", source)
     target = check_path(owner, "target", target)
     check_choice(owner, "kind", kind, (*_KINDS, None))
-    compile_for_any_size(generator, owner)
-    outputs = _name_outputs(_find_originals(source, target), kind)
+    channels = compile_for_any_size(generator, owner).channels
+    if not {channels, generator.output_shape[-1]} <= {1, 3}:
+        raise ValueError(
+            f"{owner}: generator maps {channels} channels to "
+            f"{generator.output_shape[-1]}, but must map 1 or 3 to 1 or 3. Pass arrays "
+            "to `translate`."
+        )
+    originals, unused = _find_originals(source, target)
+    outputs = _name_outputs(originals, kind)
     record = _Record(target, outputs.values())
     maker = _fingerprint(generator, tile_size, overlap)
     result = FolderResult([], [], [], [])
-    with record, tqdm(outputs.items(), unit="image", disable=not progress) as images:
-        for original, output in images:
-            path = source / original
-            try:
-                status = path.stat()
-                state = [original.as_posix(), status.st_size, status.st_mtime_ns, maker]
-                if record.is_done(output, state):
-                    result.skipped.append(target / output)
-                    continue
-                image = read_image(path)
-            except (UnreadableImage, FileNotFoundError) as error:
-                result.unreadable.append(path)
-                result.reasons.append(str(error))
+    for original in tqdm(originals, unit="image", disable=not progress):
+        path, output = source / original, target / outputs[original]
+        try:
+            status = path.stat()
+            state = [original.as_posix(), status.st_size, status.st_mtime_ns, maker]
+            if record.is_done(output, state):
+                result.skipped.append(output)
                 continue
-            try:
-                image = translate(generator, image, tile_size, overlap)
-            except MemoryError as error:
-                raise MemoryError(f"{path}: {error}") from error
-            record.add(output)
-            save_image(target / output, image)
-            record.add(output, (target / output).stat().st_size, state)
-            result.done.append(target / output)
+            image = translate(generator, path, tile_size, overlap)
+        except (UnreadableImage, FileNotFoundError) as error:
+            result.unreadable.append(path)
+            result.reasons.append(str(error))
+            continue
+        except MemoryError as error:
+            raise MemoryError(f"{path}: {error}") from error
+        record.add(output)
+        save_image(output, image if image.shape[-1] == 3 else image.repeat(3, axis=-1))
+        record.add(output, output.stat().st_size, state)
+        result.done.append(output)
+    for path in (source / name for name in unused):
+        result.unreadable.append(path)
+        result.reasons.append(f"{path}: is of a kind that is not read. Save it as PNG.")
     if result.unreadable:
-        print(f"{len(result.unreadable)} of {len(outputs)} files could not be read:")
+        count = len(originals) + len(unused)
+        print(f"{len(result.unreadable)} of {count} files could not be read:")
         for reason in result.reasons:
             # Names may hold bytes that are no text.
             print(" ", reason.encode("utf-8", "backslashreplace").decode())
@@ -115,27 +114,32 @@ def translate_folder(
 
 
 def _find_originals(source, target):
-    """Paths of all images, relative to `source`, in the order of their names."""
+    """Return the images, and images of other kinds, relative to `source`, by name."""
     root, inside = source.resolve(), target.resolve()
-    found = [
-        path.relative_to(root)
-        for path in root.rglob("*")
-        if path.suffix.lower() in SUFFIXES and not path.is_dir()
-        if not path.is_relative_to(inside)
-    ]
-    found = [path for path in found if not any(p[0] == "." for p in path.parts)]
-    wrong = f"target is {str(target)!r}, but must be another folder. Choose one."
-    if not source.is_dir():
-        wrong = f"source is {str(source)!r}, but must be a folder. Check the path."
-    elif inside != root and (target.is_dir() or not target.exists()):
-        if found:
-            return sorted(found, key=Path.as_posix)
-        wrong = f"source is {str(source)!r}, but must hold an image. Check the path."
-    raise ValueError(f"translate_folder: {wrong}")
+    files = [path.relative_to(root) for path in root.rglob("*") if not path.is_dir()]
+    files = [x for x in files if not (root / x).is_relative_to(inside)]
+    files = sorted(
+        (x for x in files if "/." not in f"/{x.as_posix()}"), key=Path.as_posix
+    )
+    originals = [path for path in files if path.suffix.lower() in SUFFIXES]
+    kinds = {path: mimetypes.guess_type(path.name)[0] or "" for path in files}
+    unused = [x for x in files if x not in originals and kinds[x].startswith("image/")]
+    other = inside != root and (target.is_dir() or not target.exists())
+    for name, path, fits, expected in (
+        ("source", source, source.is_dir(), "be a folder"),
+        ("target", target, other, "be another folder"),
+        ("source", source, originals, "hold an image"),
+    ):
+        if not fits:
+            raise ValueError(
+                f"translate_folder: {name} is {str(path)!r}, but must {expected}. Check "
+                "the path."
+            )
+    return originals, unused
 
 
 def _name_outputs(originals, kind):
-    """Every original's output, relative to the target; no two are the same."""
+    """Map originals to their outputs, relative to the target; no two are the same."""
 
     def suffixes(path):
         jpeg = kind is None and path.suffix.lower() in _KINDS["jpeg"]
@@ -144,12 +148,10 @@ def _name_outputs(originals, kind):
     def key(path):  # some disks treat "Sea.png" and "sea.png" as one file
         return path.as_posix().casefold()
 
-    outputs, taken = {}, set()
-    for path in originals:
-        if path.suffix.lower() in suffixes(path) and key(path) not in taken:
-            outputs[path] = path
-            taken.add(key(path))
-    # After all that keep their names, so that those do not depend on the rest.
+    # First those that keep their names, so that those do not depend on the rest.
+    kept = [path for path in originals if path.suffix.lower() in suffixes(path)]
+    taken = {key(path): path for path in reversed(kept)}
+    outputs = {path: path for path in taken.values()}
     for path in originals:
         if path not in outputs:
             suffix, number = suffixes(path)[0], 1
@@ -157,13 +159,12 @@ def _name_outputs(originals, kind):
             while key(output) in taken:
                 more = f"_{number}" if number > 1 else ""
                 output, number = path.with_name(path.name + more + suffix), number + 1
-            outputs[path] = output
-            taken.add(key(output))
-    return {path: outputs[path] for path in originals}
+            outputs[path] = taken[key(output)] = output
+    return outputs
 
 
 def _fingerprint(generator, tile_size, overlap):
-    """Tells apart generators of other layers or weights, and other tiles."""
+    """Tell apart generators of other layers or weights, and other tiles."""
     parts = [tile_size, overlap]
     for layer in generator.layers:
         config = {}
@@ -173,8 +174,7 @@ def _fingerprint(generator, tile_size, overlap):
         parts.append([type(layer).__name__, {**config, "name": None}])
     digest = hashlib.sha256(json.dumps(parts, default=str).encode())
     for weight in generator.get_weights():
-        digest.update(repr(weight.shape).encode())
-        digest.update(np.ascontiguousarray(weight))
+        digest.update(repr(weight.shape).encode() + weight.tobytes())
     return digest.hexdigest()[:16]
 
 
@@ -204,30 +204,27 @@ class _Record:
                 f"that it would replace: {other[0]!r}, {len(other)} files that it did "
                 "not make. Choose another one, or move them away."
             )
-
-    def __enter__(self):
-        lines = []
-        for output, entry in self.entries.items():
-            lines.append(json.dumps([output, *entry]) + "\n")
-            path = self.target / output
-            if not entry and path.parent.is_dir():  # a killed run was writing it
-                for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-                    part.unlink()
+        for path in (
+            target / name for name, entry in self.entries.items() if not entry
+        ):
+            # A killed run was writing it.
+            for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+                part.unlink()
+        lines = [json.dumps([name, *entry]) for name, entry in self.entries.items()]
         with atomic_write(self.path, f"{RECORD}.part") as part:
-            part.write_text("".join(lines), encoding="utf-8")
-        self.file = open(self.path, "a", encoding="utf-8")
-        return self
-
-    def __exit__(self, *_):
-        with name_file_in_errors(self.path):
-            self.file.close()
+            part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
     def is_done(self, output, state):
-        entry, path = self.entries.get(output.as_posix()), self.target / output
-        return bool(entry) and path.is_file() and entry == [path.stat().st_size, state]
+        entry = self.entries.get(output.relative_to(self.target).as_posix())
+        return (
+            bool(entry) and output.is_file() and entry == [output.stat().st_size, state]
+        )
 
     def add(self, output, *entry):
-        self.entries[output.as_posix()] = [*entry]
-        with name_file_in_errors(self.path):
-            self.file.write(json.dumps([output.as_posix(), *entry]) + "\n")
-            self.file.flush()
+        name = output.relative_to(self.target).as_posix()
+        self.entries[name] = [*entry]
+        with (
+            name_file_in_errors(self.path),
+            open(self.path, "a", encoding="utf-8") as file,
+        ):
+            file.write(json.dumps([name, *entry]) + "\n")

@@ -59,7 +59,7 @@ def compile_for_any_size(generator, owner="compile_for_any_size"):
         raise ValueError(
             f"{owner}: generator has inputs of shape {shape}, but must be a built "
             "keras.Model of images (batch, height, width, channels) with a fixed "
-            "number of channels. Pass one, such as unet_generator's."
+            "number of channels. Pass one, such as a CycleGAN's generator_ab."
         )
     # A strong reference would keep the generator, the key of its own entry, for ever.
     reference, channels = weakref.ref(generator), shape[-1]

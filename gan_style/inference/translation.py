@@ -8,11 +8,17 @@ import tensorflow as tf
 from gan_style.inference.blended_tiles import blend_tiles
 from gan_style.inference.sizes import compile_for_any_size
 from gan_style.utils import checks
-from gan_style.utils.images import read_image, to_float, to_uint8
+from gan_style.utils.images import luma, read_image, to_float, to_uint8
 
 # Pixels that go through the network at once, unless a single image or tile is
 # larger: 4 images of 256 x 256. More is no faster on a CPU and needs more memory.
 _PIXELS_AT_ONCE = 4 * 256 * 256
+_FORMS = "(height, width, channels), a PIL image, a path, a file's bytes, or a list"
+_ADVICE = {  # by the channels that an image has, and those that the network needs
+    (4, 3): "Drop the fourth channel, which says what is transparent.",
+    (1, 3): "Repeat the grey channel, with numpy.repeat(images, 3, axis=-1).",
+    (3, 1): "Make the colours grey, as PIL's convert('L') does.",
+}
 
 
 def translate(generator, images, tile_size=None, overlap=None, batch_size=None):
@@ -29,9 +35,10 @@ def translate(generator, images, tile_size=None, overlap=None, batch_size=None):
     Args:
         generator: a `keras.Model` from images in [-1, 1] to such images.
         images: an image `(height, width, channels)`, a batch `(batch, height, width,
-            channels)`, a `PIL.Image` or the path of an image file; or a list of such
-            images, also of different sizes. Numbers are uint8, or float in [-1, 1].
-            The EXIF orientation of PIL images and files is applied.
+            channels)`, a `PIL.Image`, or the path or the bytes of an image file; or a
+            list of these, also of different sizes. Numbers are uint8, or float in
+            [-1, 1]. PIL images and files are read as by `read_image`, and become grey
+            for a generator of one channel.
         tile_size: pixels of a square tile's side; None translates every image whole.
         overlap: pixels that neighbouring tiles share; a quarter of `tile_size` by
             default, and half at most.
@@ -77,7 +84,7 @@ def translate(generator, images, tile_size=None, overlap=None, batch_size=None):
 
 
 def _translate_parts(network, batch, tile_size, overlap, batch_size):
-    """Yields the translations of a batch, as many at once as fit, or one in tiles."""
+    """Yield the translations of a batch, as many at once as fit, or one in tiles."""
     height, width = batch.shape[1:3]
     rows, columns = network.fit(height), network.fit(width)
     # Padding on every side would keep the image centred, but would shift the grid of
@@ -101,22 +108,28 @@ def _translate_parts(network, batch, tile_size, overlap, batch_size):
 
 
 def _check_image(image, channels):
+    """Return an image or a batch as uint8 or float32, with the network's channels."""
+    if isinstance(image, (str, bytes, os.PathLike)) or hasattr(image, "getexif"):
+        image = read_image(image)
+        if channels not in (1, 3):
+            raise ValueError(
+                f"translate: generator has {channels} channels, but must have 1 or 3 "
+                "for image files. Pass arrays."
+            )
+        if channels == 1:
+            image = np.rint(luma(image.astype("float32"))).astype("uint8")[..., None]
     if isinstance(image, (list, tuple)):
         raise ValueError(
-            "translate: a list holds a list, but must hold arrays, PIL images or "
-            "paths. Make numbers an array with numpy.asarray."
+            "translate: a list holds a list, but must hold images. Make numbers an "
+            "array with numpy.asarray."
         )
-    if isinstance(image, (str, os.PathLike)) or hasattr(image, "getexif"):
-        image = read_image(image)
-    what = "(height, width, channels), a PIL image or a path"
-    image = checks.check_array("translate", "an image", image, shape=what)
-    shape = image.shape
-    if image.ndim not in (3, 4) or shape[-1] != channels or 0 in shape[-3:]:
-        advice = "Add the axis of the channels."
-        if image.ndim in (3, 4) and shape[-1] == 4 and channels == 3:
-            advice = "Drop the fourth channel, which says what is transparent."
-        elif image.ndim in (3, 4) and shape[-3] == channels:
+    image = checks.check_array("translate", "an image", image, shape=_FORMS)
+    shape, known = image.shape, image.ndim in (3, 4)
+    if not known or shape[-1] != channels or 0 in shape[-3:]:
+        advice = "Convert the channels." if known else "Add the axis of the channels."
+        if known and shape[-3] == channels:
             advice = "Put the channels last, with numpy.moveaxis(images, -3, -1)."
+        advice = _ADVICE.get((known and shape[-1], channels), advice)
         raise ValueError(
             f"translate: the images' shape is {shape}, but must be (height, "
             f"width, {channels}) or (batch, height, width, {channels}). {advice}"
