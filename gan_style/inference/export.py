@@ -1,8 +1,8 @@
-"""Writes a generator for other programs, and checks that it still gives its images.
+"""Exports a generator for other programs, and checks that it still gives its images.
 
-All three formats are Keras' own. Here, SavedModel and ONNX accept images of all sizes
-that the network accepts, not only the one that it was built for; what was written is
-run and compared with the model, and gets its name only then.
+The formats are Keras' own. Here they accept images of all sizes that the network
+accepts, not only the one that it was built for; what was written is run and compared
+with the model, and gets its name only then.
 """
 
 import errno
@@ -19,37 +19,6 @@ from gan_style.inference.sizes import compile_for_any_size
 from gan_style.utils.checks import check_path
 from gan_style.utils.files import check_writable, name_file_in_errors
 
-_FORMATS = {".keras": "keras", ".onnx": "onnx", "": "tf_saved_model"}  # by suffix
-
-
-def export_keras(generator, path):
-    """Save a generator as a `.keras` file, and compare the file's images.
-
-    A program must import `gan_style.layers` before `keras.models.load_model` reads it.
-
-    Args:
-        generator: a `keras.Model` from images in [-1, 1] to such images.
-        path: ends in `.keras`; an existing file is replaced.
-
-    Returns:
-        The largest difference from the model's images, of two of noise, in [-1, 1].
-
-    Raises:
-        ValueError: for another suffix, or a file that gives other images.
-
-    >>> from gan_style.models import unet_generator
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     export_keras(unet_generator((16, 16, 3), 2), folder + "/monet.keras") < 1e-3
-    True
-    """
-
-    def load(part):
-        loaded = keras.models.load_model(part, compile=False)
-        # The model itself, as its compiled function would not keep it alive.
-        return lambda images: compile_for_any_size(loaded).run(images)
-
-    return _export("export_keras", generator, path, ".keras", load)
-
 
 def export_savedmodel(generator, folder):
     """Export a generator as a TensorFlow SavedModel, which runs without Keras.
@@ -59,21 +28,33 @@ def export_savedmodel(generator, folder):
     sizes that the network accepts: multiples of 16 for the U-Net, of 4 for the ResNet.
 
     Args:
-        generator: as for `export_keras`.
+        generator: a `keras.Model` from images in [-1, 1] to such images.
         folder: a path; an existing SavedModel is replaced.
 
     Returns:
-        The largest difference, as `export_keras`.
+        The largest difference from the model's images, of two of noise, in [-1, 1].
 
     Raises:
         ValueError: for a folder of other files, or an export that gives other images.
+
+    >>> from gan_style.models import unet_generator
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     export_savedmodel(unet_generator((16, 16, 3), 2), folder) < 1e-3
+    True
     """
 
     def load(part):
         loaded = tf.saved_model.load(part)  # which must stay alive as well
         return lambda images: loaded.serve(images)
 
-    return _export("export_savedmodel", generator, folder, "", load)
+    folder = check_path("export_savedmodel", "folder", folder)
+    is_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    if not is_free and not (folder / "saved_model.pb").is_file():
+        raise ValueError(
+            f"export_savedmodel: folder is {str(folder)!r}, which holds other files, "
+            "but must be new, empty or a SavedModel. Choose another folder."
+        )
+    return _export("export_savedmodel", generator, folder, "tf_saved_model", load)
 
 
 def export_onnx(generator, path):
@@ -83,11 +64,11 @@ def export_onnx(generator, path):
     exported in float32. It needs the packages onnx, tf2onnx and onnxruntime.
 
     Args:
-        generator: as for `export_keras`.
+        generator: as for `export_savedmodel`.
         path: ends in `.onnx`; an existing file is replaced.
 
     Returns:
-        The largest difference from the model (in float32), as `export_keras`.
+        The largest difference from the model (in float32), as `export_savedmodel`.
 
     Raises:
         ImportError: where a package is missing.
@@ -100,8 +81,14 @@ def export_onnx(generator, path):
         session = onnxruntime.InferenceSession(part, providers=["CPUExecutionProvider"])
         return lambda images: session.run(None, {"images": images})[0]
 
+    path = check_path("export_onnx", "path", path)
+    if path.suffix != ".onnx" or path.is_dir():
+        raise ValueError(
+            f"export_onnx: path is {str(path)!r}, but must be a file's and end in "
+            "'.onnx'. Choose another path."
+        )
     try:
-        return _export("export_onnx", generator, path, ".onnx", load)
+        return _export("export_onnx", generator, path, "onnx", load)
     except ImportError as error:
         raise ImportError(
             f"export_onnx: a package is missing ({error}). Install what it needs with: "
@@ -109,31 +96,26 @@ def export_onnx(generator, path):
         ) from error
 
 
-def _export(owner, generator, path, suffix, load):
+def _export(owner, generator, path, kind, load):
     """Write beside the path, compare what `load` reads there, and move it."""
     network = compile_for_any_size(generator, owner)
-    path = _check_path(owner, path, suffix)
     low_precision = any(x.compute_dtype != "float32" for x in generator.layers)
-    if low_precision and suffix == ".onnx":
+    if low_precision and kind == "onnx":
         weights = generator.get_weights()
         generator = keras.models.clone_model(generator, clone_function=_to_float32)
         generator.set_weights(weights)
         network, low_precision = compile_for_any_size(generator), False
     check_writable(path.parent)
     images = tf.TensorSpec((None, None, None, network.channels), name="images")
-    options = {"format": _FORMATS[suffix], "input_signature": [images]}
-    # In a folder, as the file needs its suffix; beside the path, as moving within a
-    # disk is atomic.
+    options = {"format": kind, "input_signature": [images], "verbose": False}
+    # Beside the path, as moving within a disk is atomic; in a folder, for the suffix.
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as scratch:
         part = os.path.join(scratch, path.name)
         with name_file_in_errors(path), warnings.catch_warnings():
             # Keras looks for a name that NumPy once had.
             warnings.filterwarnings("ignore", "In the future `np.object`")
             try:
-                if suffix == ".keras":
-                    generator.save(part)
-                else:
-                    generator.export(part, verbose=False, **options)
+                generator.export(part, **options)
             except tf.errors.ResourceExhaustedError as error:  # TensorFlow's full disk
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), part) from error
         # Neither square nor what the network was built for.
@@ -153,19 +135,6 @@ def _export(owner, generator, path, suffix, load):
             shutil.rmtree(path)
         os.replace(part, path)
     return difference
-
-
-def _check_path(owner, path, suffix):
-    name, wrong = "path" if suffix else "folder", ""
-    path = check_path(owner, name, path)
-    if suffix and (path.suffix != suffix or path.is_dir()):
-        wrong = f"but must be a file's and end in {suffix!r}"
-    elif not suffix and not (path / "saved_model.pb").is_file():
-        if any(path.iterdir()) if path.is_dir() else path.exists():
-            wrong = "which holds other files, but must be new, empty or a SavedModel"
-    if wrong:
-        raise ValueError(f"{owner}: {name} is {str(path)!r}, {wrong}. Choose another.")
-    return path
 
 
 def _to_float32(layer):
