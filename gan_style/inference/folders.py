@@ -132,8 +132,8 @@ def _find_originals(source, target):
     ):
         if not fits:
             raise ValueError(
-                f"translate_folder: {name} is {str(path)!r}, but must {expected}. Check "
-                "the path."
+                f"translate_folder: {name} is {str(path)!r}, but must {expected}. "
+                "Check the path."
             )
     return originals, unused
 

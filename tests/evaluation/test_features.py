@@ -90,6 +90,13 @@ def test_images_are_resized_where_a_network_wants_a_size():
     np.testing.assert_allclose(got, [[50] * 3, [0] * 3], atol=1e-3)
 
 
+def test_grey_and_transparent_images_are_seen_in_rgb():
+    mean = ImageFeatures("mean", lambda images: images.mean((1, 2)))
+    grey, clear = np.full((4, 4, 1), 50, "uint8"), np.full((4, 4, 4), 51, "uint8")
+    white = 0.8 * 255 + 0.2 * 51
+    np.testing.assert_allclose(mean([grey, clear]), [[50] * 3, [white] * 3], rtol=1e-6)
+
+
 @pytest.mark.parametrize("error", [urllib.error.URLError("no route"), TimeoutError()])
 def test_auto_falls_back_where_inception_is_out_of_reach(monkeypatch, tmp_path, error):
     def unreachable(*args, **kwargs):
