@@ -164,6 +164,43 @@ def test_unreadable_files_are_listed_and_the_rest_is_done(negative, photos, caps
     assert names(result.unreadable, photos) == ["broken.jpg"]
 
 
+def test_images_of_kinds_that_are_not_read_are_named_once(negative, photos, capsys):
+    for name in ("day 1/plan.svg", "logo.ico", ".secret.svg", "table.csv"):
+        (photos / name).write_bytes(b"<svg>")
+    result = go(negative, photos)
+    assert names(result.unreadable, photos) == ["day 1/plan.svg", "logo.ico"]
+    said = capsys.readouterr().out
+    assert said.startswith("2 of 8 files could not be read:\n")
+    assert said.count("plan.svg") == said.count("logo.ico") == 1
+    assert len(result.done) == 6
+
+
+def test_grey_generators_translate_files_in_grey(photos):
+    images = keras.Input((None, None, 1))
+    result = go(keras.Model(images, Negative()(images)), photos)
+    for path in result.done:
+        image = read_image(path).astype(int)
+        assert np.ptp(image, axis=-1).max() <= 2
+    grey = Image.fromarray(read_image(photos / "b.png")).convert("L")
+    got = read_image(result.done[1])[..., 0].astype(int)
+    assert np.abs(got - (255 - np.asarray(grey))).max() <= 1
+
+
+def test_generators_of_other_channels_are_refused(photos):
+    images = keras.Input((None, None, 4))
+    for outputs in (Negative()(images), keras.layers.Conv2D(3, 1)(images)):
+        maps = f"maps 4 channels to {outputs.shape[-1]}, but must map 1 or 3"
+        with pytest.raises(ValueError, match=maps):
+            go(keras.Model(images, outputs), photos)
+    assert not (photos.parent / "out").exists()
+
+
+def test_folders_may_be_in_the_home_folder(negative, photos, monkeypatch):
+    monkeypatch.setenv("HOME", str(photos.parent))
+    result = translate_folder(negative, "~/photos", "~/out", progress=False)
+    assert names(result.done, photos.parent / "out")[0] == "a.jpg"
+
+
 class Killed(BaseException):
     pass
 
