@@ -6,32 +6,32 @@ import hashlib
 import json
 import mimetypes
 from collections import namedtuple
+from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
 from tqdm.auto import tqdm
 
 from gan_style.inference.sizes import compile_for_any_size
 from gan_style.inference.translation import translate
-from gan_style.utils.checks import check_choice, check_path
+from gan_style.utils.checks import check_path
 from gan_style.utils.files import atomic_write, name_file_in_errors
 from gan_style.utils.images import SUFFIXES, UnreadableImage, save_image
 
 RECORD = ".translated.jsonl"
-# The suffixes of each kind; the first one is for files of other kinds.
-_KINDS = {"jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"), "png": (".png",)}
+_JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
 
 FolderResult = namedtuple("FolderResult", "done skipped unreadable reasons")
 
 
 def translate_folder(
-    generator, source, target, tile_size=None, overlap=None, kind=None, progress=True
+    generator, source, target, tile_size=None, overlap=None, progress=True
 ):
     """Translate every image of a folder and its subfolders.
 
-    The translations have the folders and names of the originals, with the suffix of
-    their kind. Where two images would get one name, the second keeps its own suffix as
-    well: sea.png, sea.bmp.png. A camera's orientation (EXIF) is applied; its other
-    notes, such as place and time, are lost.
+    The translations have the folders and names of the originals: JPEG files (of quality
+    95) stay JPEG, all others become PNG. Where two would get one name, the second keeps
+    its own suffix as well: sea.png, sea.bmp.png. A camera's orientation (EXIF) is
+    applied; its other notes, such as place and time, are lost.
 
     A second call resumes an interrupted one. By the record `.translated.jsonl` in
     `target`, it repeats only images whose original changed (in time or size), whose
@@ -44,14 +44,12 @@ def translate_folder(
             folders, and `target` are left out.
         target: another folder, which is made if needed.
         tile_size, overlap: as for `translate`.
-        kind: "jpeg" (of quality 95) or "png" (exact, about ten times larger); by
-            default JPEG for JPEG files and PNG for all others.
         progress: whether to show a progress bar.
 
     Returns:
         A named tuple of lists of paths, in the order of names: `done`, written now, and
         `skipped`, there already; `unreadable` originals, with images of kinds that are
-        not read, and the `reasons`, in their order, which are printed as well.
+        not read, and the `reasons`, which are printed as well.
 
     Raises:
         ValueError: when `source` holds no images, `target` is `source`, or images
@@ -69,7 +67,6 @@ def translate_folder(
     owner = "translate_folder"
     source = check_path(owner, "source", source)
     target = check_path(owner, "target", target)
-    check_choice(owner, "kind", kind, (*_KINDS, None))
     channels = compile_for_any_size(generator, owner).channels
     if not {channels, generator.output_shape[-1]} <= {1, 3}:
         raise ValueError(
@@ -78,7 +75,7 @@ def translate_folder(
             "to `translate`."
         )
     originals, unused = _find_originals(source, target)
-    outputs = _name_outputs(originals, kind)
+    outputs = _name_outputs(originals)
     record = _Record(target, outputs.values())
     maker = _fingerprint(generator, tile_size, overlap)
     result = FolderResult([], [], [], [])
@@ -105,8 +102,8 @@ def translate_folder(
         result.unreadable.append(path)
         result.reasons.append(f"{path}: is of a kind that is not read. Save it as PNG.")
     if result.unreadable:
-        count = len(originals) + len(unused)
-        print(f"{len(result.unreadable)} of {count} files could not be read:")
+        found = f"{len(result.unreadable)} of {len(originals + unused)}"
+        print(f"{found} files could not be read:")
         for reason in result.reasons:
             # Names may hold bytes that are no text.
             print(" ", reason.encode("utf-8", "backslashreplace").decode())
@@ -116,11 +113,10 @@ def translate_folder(
 def _find_originals(source, target):
     """Return the images, and images of other kinds, relative to `source`, by name."""
     root, inside = source.resolve(), target.resolve()
-    files = [path.relative_to(root) for path in root.rglob("*") if not path.is_dir()]
-    files = [x for x in files if not (root / x).is_relative_to(inside)]
-    files = sorted(
-        (x for x in files if "/." not in f"/{x.as_posix()}"), key=Path.as_posix
-    )
+    files = sorted(root.rglob("*"), key=Path.as_posix)
+    files = [x for x in files if not (x.is_dir() or x.is_relative_to(inside))]
+    files = [path.relative_to(root) for path in files]
+    files = [path for path in files if "/." not in f"/{path.as_posix()}"]  # hidden
     originals = [path for path in files if path.suffix.lower() in SUFFIXES]
     kinds = {path: mimetypes.guess_type(path.name)[0] or "" for path in files}
     unused = [x for x in files if x not in originals and kinds[x].startswith("image/")]
@@ -138,27 +134,22 @@ def _find_originals(source, target):
     return originals, unused
 
 
-def _name_outputs(originals, kind):
+def _name_outputs(originals):
     """Map originals to their outputs, relative to the target; no two are the same."""
-
-    def suffixes(path):
-        jpeg = kind is None and path.suffix.lower() in _KINDS["jpeg"]
-        return _KINDS["jpeg" if jpeg else kind or "png"]
 
     def key(path):  # some disks treat "Sea.png" and "sea.png" as one file
         return path.as_posix().casefold()
 
     # First those that keep their names, so that those do not depend on the rest.
-    kept = [path for path in originals if path.suffix.lower() in suffixes(path)]
+    kept = [path for path in originals if path.suffix.lower() in (*_JPEG, ".png")]
     taken = {key(path): path for path in reversed(kept)}
     outputs = {path: path for path in taken.values()}
     for path in originals:
         if path not in outputs:
-            suffix, number = suffixes(path)[0], 1
-            output = path.with_suffix(suffix)
-            while key(output) in taken:
-                more = f"_{number}" if number > 1 else ""
-                output, number = path.with_name(path.name + more + suffix), number + 1
+            suffix = ".jpg" if path.suffix.lower() in _JPEG else ".png"
+            names = [path.with_suffix(suffix), path.with_name(path.name + suffix)]
+            more = (path.with_name(f"{path.name}_{i}{suffix}") for i in count(2))
+            output = next(x for x in chain(names, more) if key(x) not in taken)
             outputs[path] = taken[key(output)] = output
     return outputs
 
@@ -191,40 +182,38 @@ class _Record:
         for line in text.splitlines():
             # Others are the last line of a killed run, or not ours.
             with contextlib.suppress(ValueError, TypeError, RecursionError):
-                output, *entry = json.loads(line)
-                path = PurePosixPath(output)
+                name, *entry = json.loads(line)
+                path = PurePosixPath(name)
                 outside = path.is_absolute() or ".." in path.parts
                 # As Windows reads it as well.
-                if path.parts and not outside and not {*output} & {*"\\:"}:
-                    self.entries[output] = entry
-        other = [name for name in outputs if name.as_posix() not in self.entries]
-        if other := [str(name) for name in other if (target / name).exists()]:
+                if path.parts and not outside and not {*name} & {*"\\:"}:
+                    self.entries[name] = entry
+        other = [path for path in outputs if path.as_posix() not in self.entries]
+        if other := [str(path) for path in other if (target / path).exists()]:
             raise ValueError(
                 f"translate_folder: target is {str(target)!r}, but must not hold files "
                 f"that it would replace: {other[0]!r}, {len(other)} files that it did "
                 "not make. Choose another one, or move them away."
             )
-        for path in (
-            target / name for name, entry in self.entries.items() if not entry
-        ):
-            # A killed run was writing it.
-            for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-                part.unlink()
-        lines = [json.dumps([name, *entry]) for name, entry in self.entries.items()]
+        lines = []
+        for name, entry in self.entries.items():
+            lines.append(json.dumps([name, *entry]) + "\n")
+            if not entry:  # a killed run was writing it
+                pattern = f".{glob.escape(Path(name).name)}.*.part"
+                for part in (target / name).parent.glob(pattern):
+                    part.unlink()
         with atomic_write(self.path, f"{RECORD}.part") as part:
-            part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+            part.write_text("".join(lines), encoding="utf-8")
 
     def is_done(self, output, state):
         entry = self.entries.get(output.relative_to(self.target).as_posix())
-        return (
-            bool(entry) and output.is_file() and entry == [output.stat().st_size, state]
-        )
+        return output.is_file() and entry == [output.stat().st_size, state]
 
     def add(self, output, *entry):
         name = output.relative_to(self.target).as_posix()
         self.entries[name] = [*entry]
         with (
             name_file_in_errors(self.path),
-            open(self.path, "a", encoding="utf-8") as file,
+            open(self.path, "a", encoding="utf-8") as f,
         ):
-            file.write(json.dumps([name, *entry]) + "\n")
+            f.write(json.dumps([name, *entry]) + "\n")

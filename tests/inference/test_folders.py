@@ -231,27 +231,12 @@ def test_a_killed_run_goes_on(negative, photos, monkeypatch, moment):
     assert len(go(negative, photos).skipped) == 6
 
 
-@pytest.mark.parametrize(
-    ("kind", "want"),
-    [
-        ("jpeg", "a.jpg b.jpg c.jpg c.webp.jpg day 1/a.JPG day 1/sea.jpg"),
-        ("png", "a.png b.png c.png c.webp.png day 1/a.png day 1/sea.png"),
-    ],
-)
-def test_the_kind_can_be_chosen(negative, photos, kind, want):
-    result = go(negative, photos, kind=kind)
-    got = names(result.done, photos.parent / "out")
-    assert " ".join(got) == want
-    with Image.open(result.done[1]) as image:
-        assert image.format == kind.upper()
-
-
 def test_names_never_collide(negative, tmp_path):
     home = tmp_path / "photos"
     home.mkdir()
     for i, name in enumerate(["a.bmp", "a.png", "a.bmp.png", "A.gif", "a.jpg"]):
         Image.new("RGB", (2, 2), (i, i, i)).save(home / name)
-    result = go(negative, home, kind="png")
+    result = go(negative, home)
     assert len({path.name.casefold() for path in result.done}) == 5
     shades = sorted(int(255 - read_image(path).mean()) for path in result.done)
     assert shades == [0, 1, 2, 3, 4]
@@ -292,8 +277,6 @@ def test_originals_and_other_files_are_never_replaced(negative, photos, tmp_path
 
 
 def test_other_arguments_are_refused(negative, photos, tmp_path):
-    with pytest.raises(ValueError, match="kind is 'gif'"):
-        go(negative, photos, kind="gif")
     with pytest.raises(ValueError, match="source is .* must be a folder"):
         go(negative, tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()

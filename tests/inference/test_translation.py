@@ -154,9 +154,7 @@ def test_a_grey_file_keeps_its_levels_in_a_grey_generator():
 
 def test_a_generator_of_other_channels_gets_no_files():
     for form in (Image.new("RGBA", (4, 4)), encoded(Image.new("RGBA", (4, 4)))):
-        with pytest.raises(
-            ValueError, match="4 channels, but must have 1 or 3"
-        ):
+        with pytest.raises(ValueError, match="4 channels, but must have 1 or 3"):
             translate(same(4), form)
     clear = photo(4, 4, 4)
     np.testing.assert_array_equal(translate(same(4), clear), clear)

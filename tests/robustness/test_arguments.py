@@ -227,9 +227,6 @@ CALLS = {
     "translate_folder target": lambda m, x: folders.translate_folder(
         m.same, "in", x, progress=False
     ),
-    "translate_folder kind": lambda m, x: folders.translate_folder(
-        m.same, "in", "out", kind=x, progress=False
-    ),
     "kernel_inception_distance": lambda m, x: metrics.kernel_inception_distance(
         x, FEATURES[0]
     ),
