@@ -212,8 +212,5 @@ class _Record:
     def add(self, output, *entry):
         name = output.relative_to(self.target).as_posix()
         self.entries[name] = [*entry]
-        with (
-            name_file_in_errors(self.path),
-            open(self.path, "a", encoding="utf-8") as f,
-        ):
+        with name_file_in_errors(self.path), self.path.open("a", encoding="utf-8") as f:
             f.write(json.dumps([name, *entry]) + "\n")

@@ -45,7 +45,7 @@ def compile_for_any_size(generator, owner="compile_for_any_size"):
         A `SizeRequirements`.
 
     Raises:
-        ValueError: when the network's results differ in size from its images.
+        ValueError: for another model, or one that changes the size of images.
 
     >>> from gan_style.models import unet_generator
     >>> network = compile_for_any_size(unet_generator((128, 128, 3), 2))
@@ -66,8 +66,7 @@ def compile_for_any_size(generator, owner="compile_for_any_size"):
 
     def forward(images):
         model = reference()
-        # `__call__` of a functional model insists on the size that it was built with,
-        # `call` goes straight to its layers.
+        # `__call__` insists on the size that a functional model was built with.
         step = model if shape[1:3] == (None, None) else model.call
         return tf.cast(step(images, training=False), tf.float32)
 

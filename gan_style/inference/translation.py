@@ -29,16 +29,15 @@ def translate(generator, images, tile_size=None, overlap=None, batch_size=None):
 
     An image too large for the memory is cut into tiles, which overlap and are blended.
     That gives *another* image: instance norm evens out contrast and brightness in each
-    tile, so a dark corner becomes as bright as the rest, as measured by
-    `benchmarks/speed/translate.py --tiles`.
+    tile, so a dark corner becomes as bright as the rest.
 
     Args:
         generator: a `keras.Model` from images in [-1, 1] to such images.
         images: an image `(height, width, channels)`, a batch `(batch, height, width,
             channels)`, a `PIL.Image`, or the path or the bytes of an image file; or a
             list of these, also of different sizes. Numbers are uint8, or float in
-            [-1, 1]. PIL images and files are read as by `read_image`, and become grey
-            for a generator of one channel.
+            [-1, 1]. `read_image` reads PIL images and files, which become grey for a
+            generator of one channel.
         tile_size: pixels of a square tile's side; None translates every image whole.
         overlap: pixels that neighbouring tiles share; a quarter of `tile_size` by
             default, and half at most.
@@ -46,8 +45,8 @@ def translate(generator, images, tile_size=None, overlap=None, batch_size=None):
             many as the memory of a small machine holds.
 
     Returns:
-        NumPy arrays of the same shape and kind: uint8 for uint8, PIL images and files,
-        float32 in [-1, 1] for float; a list for a list.
+        NumPy arrays of the same shape: uint8 for uint8, PIL images and files, float32
+        in [-1, 1] for float; a list for a list.
 
     Raises:
         ValueError: for images of another type, range or shape.
@@ -73,14 +72,11 @@ def translate(generator, images, tile_size=None, overlap=None, batch_size=None):
             return image.copy()
         batch = image if image.ndim == 4 else image[None]
         parts = _translate_parts(network, batch, tile_size, overlap, batch_size)
-        if image.dtype == np.uint8:
-            parts = map(to_uint8, parts)
+        parts = map(to_uint8, parts) if image.dtype == np.uint8 else parts
         result = np.concatenate(list(parts))
         return result if image.ndim == 4 else result[0]
 
-    if isinstance(images, (list, tuple)):
-        return [run(image) for image in images]
-    return run(images)
+    return [*map(run, images)] if isinstance(images, (list, tuple)) else run(images)
 
 
 def _translate_parts(network, batch, tile_size, overlap, batch_size):
@@ -92,13 +88,15 @@ def _translate_parts(network, batch, tile_size, overlap, batch_size):
     padding = ((0, 0), (0, rows - height), (0, columns - width), (0, 0))
     pixels = tile_size**2 if tile_size else rows * columns
     together = batch_size or max(1, _PIXELS_AT_ONCE // pixels)
+    step = 1 if tile_size else together
 
     def translate_tiles(places):
-        for some in _parts(places, together):
+        for start in range(0, len(places), together):
+            some = places[start : start + together]
             yield from _run(network, np.stack([part[0][place] for place in some]))
 
-    for part in _parts(batch, 1 if tile_size else together):
-        part = np.pad(part, padding, mode="reflect")
+    for start in range(0, len(batch), step):
+        part = np.pad(batch[start : start + step], padding, mode="reflect")
         if tile_size:
             grid = tile_size, overlap, network.multiple
             result = blend_tiles(rows, columns, *grid, translate_tiles)[None]
@@ -111,13 +109,13 @@ def _check_image(image, channels):
     """Return an image or a batch as uint8 or float32, with the network's channels."""
     if isinstance(image, (str, bytes, os.PathLike)) or hasattr(image, "getexif"):
         image = read_image(image)
-        if channels not in (1, 3):
+        if channels == 1:
+            image = np.rint(luma(image.astype("float32"))).astype("uint8")[..., None]
+        elif channels != 3:
             raise ValueError(
                 f"translate: generator has {channels} channels, but must have 1 or 3 "
                 "for image files. Pass arrays."
             )
-        if channels == 1:
-            image = np.rint(luma(image.astype("float32"))).astype("uint8")[..., None]
     if isinstance(image, (list, tuple)):
         raise ValueError(
             "translate: a list holds a list, but must hold images. Make numbers an "
@@ -161,7 +159,3 @@ def _run(network, images):
             "finite: its training has diverged. Load an earlier state."
         )
     return result
-
-
-def _parts(sequence, size):
-    return (sequence[i : i + size] for i in range(0, len(sequence), size))
