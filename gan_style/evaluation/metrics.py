@@ -157,9 +157,9 @@ def baselines(images, source, target):
     shifted = [x - mean + target_mean for x in levels]
     stretched = [(x - mean) * stretch + target_mean for x in levels]
     return {
-        "do nothing": list(map(round_levels, levels)),
-        "shift mean of the colours": list(map(round_levels, shifted)),
-        "shift mean and deviation of the colours": list(map(round_levels, stretched)),
+        "do nothing": [*map(round_levels, levels)],
+        "shift mean of the colours": [*map(round_levels, shifted)],
+        "shift mean and deviation of the colours": [*map(round_levels, stretched)],
     }
 
 
@@ -171,7 +171,6 @@ def report(
     source=None,
     reconstructed=None,
     truth=None,
-    **kid_options,
 ):
     """Measure translated images and the baselines alike.
 
@@ -185,7 +184,6 @@ def report(
             `images` by default.
         reconstructed: the originals, translated and translated back.
         truth: the ground truth of the translations, where it is known.
-        **kid_options: for `kernel_inception_distance`.
 
     Returns:
         A dict: "features", the extractor's name; the numbers of "images" and "target";
@@ -196,15 +194,14 @@ def report(
     check_count("report", "translated", translated, len(images))
     source = images if source is None else source
     candidates = {"translated": translated, **baselines(images, source, target)}
-    name = getattr(extractor, "name", None if extractor is None else "?")
-    found = {"features": name, "images": len(images), "target": len(target), "rows": {}}
+    features = getattr(extractor, "name", None if extractor is None else "?")
+    found = {"features": features, "images": len(images), "target": len(target)}
+    found["rows"] = {name: {} for name in candidates}
     wanted = None if extractor is None else extractor(target)
-    for name, candidate in candidates.items():
-        row = found["rows"][name] = {}
+    for candidate, row in zip(candidates.values(), found["rows"].values(), strict=True):
         if extractor is not None:
-            row["kid"], row["kid_error"] = kernel_inception_distance(
-                extractor(candidate), wanted, **kid_options
-            )
+            distance = kernel_inception_distance(extractor(candidate), wanted)
+            row["kid"], row["kid_error"] = distance
         if truth is not None:
             row["paired_error"] = paired_error(candidate, truth)
     if reconstructed is not None:
@@ -225,25 +222,25 @@ def table(report):
     if not isinstance(report, dict) or not report.get("rows"):
         got = checks.summarize(report)
         raise ValueError(f"table: report is {got}, but must be what `report` returns.")
-    rows, features = report["rows"], "less is better"
-    width, lines = max(map(len, rows)), []
+    rows, end = report["rows"], "errors in levels of 0 to 255"
+    first, width = next(iter(rows.values())), max(map(len, rows))
+    begin = f"{report['images']} images against {report['target']}"
+    lines = {"": " " * width, **{name: f"{name:<{width}}" for name in rows}}
+    if "kid" in first:
+        begin += f"; KID over {report['features']}"
+        lines[""] += f"{'KID x 1000':>16}"
+    if "paired_error" in first:
+        lines[""] += f"{'paired error':>16}"
     for name, row in rows.items():
-        line, heads = f"{name:<{width}}", " " * width
         if "kid" in row:
-            line += f"{1000 * row['kid']:8.1f} +-{1000 * row['kid_error']:5.1f}"
-            heads += f"{'KID x 1000':>16}"
-            features = f"KID over {report['features']}; less is better"
+            lines[name] += f"{1000 * row['kid']:8.1f} +-{1000 * row['kid_error']:5.1f}"
         if "paired_error" in row:
-            line += f"{row['paired_error']:16.1f}"
-            heads += f"{'paired error':>16}"
-        lines.append(line)
-    end = "errors in levels of 0 to 255"
+            lines[name] += f"{row['paired_error']:16.1f}"
     if "reconstruction_error" in report:
         end = f"reconstruction error {report['reconstruction_error']:.1f} ({end})"
-    elif "paired_error" not in row:
+    elif "paired_error" not in first:
         end = ""
-    begin = f"{report['images']} images against {report['target']}; {features}"
-    return "\n".join([begin, heads, *lines, end]).rstrip("\n")
+    return "\n".join([f"{begin}; less is better", *lines.values(), end]).rstrip("\n")
 
 
 def check_count(owner, name, items, count=None, what="images (height, width, 3)"):

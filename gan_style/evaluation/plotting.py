@@ -89,7 +89,7 @@ def image_row(images, titles=None, title=None, zoom=None, map_range=None):
 def image_grid(
     rows, titles=None, row_titles=None, title=None, zoom=None, map_range=None
 ):
-    """Draw rows of images, crisp, under the titles of their columns.
+    """Draw rows of images, crisp, under the titles of their columns, in a figure.
 
     Args:
         rows: sequences of images, which may differ in length, or single images. An
@@ -101,9 +101,6 @@ def image_grid(
         zoom: screen pixels for an image's pixel; by default as many as fit in 900.
             Smaller images are shown larger, to match the largest.
         map_range: (lowest, highest) of the maps' colours; by default each map's own.
-
-    Returns:
-        A figure.
 
     Raises:
         ValueError: for no or other images, or another number of titles.
@@ -126,9 +123,8 @@ def image_grid(
     height, width = np.max(shapes, axis=0).tolist()
     left = _GAP + (_SIDE if row_titles is not None else 0)
     top = _LINE * sum(part is not None for part in (title, titles)) or _GAP
-    if zoom is None:
-        zoom = max(1, ((WIDTH - left) // columns - _GAP) // width)
-    zoom = checks.check_int(owner, "zoom", zoom)
+    fitting = max(1, ((WIDTH - left) // columns - _GAP) // width)
+    zoom = checks.check_int(owner, "zoom", fitting if zoom is None else zoom)
     height, width = zoom * height, zoom * width
     size = left + columns * (width + _GAP), top + len(rows) * (height + _GAP)
     figure = _figure(*size, kind=ImageFigure)
@@ -139,14 +135,14 @@ def image_grid(
 
     if title is not None:
         write(size[0] / 2, _LINE / 2, title, weight="bold")
-    for column, words in enumerate(titles if titles is not None else ()):
-        write(left + column * (width + _GAP) + width / 2, top - _LINE / 2, words)
+    across = [left + column * (width + _GAP) for column in range(columns)]
+    for x, words in zip(across, titles if titles is not None else (), strict=False):
+        write(x + width / 2, top - _LINE / 2, words)
     for number, row in enumerate(rows):
         y = top + number * (height + _GAP)
         if row_titles is not None:
             write(_SIDE / 2 + 2, y + height / 2, row_titles[number], rotation=90)
-        for column, image in enumerate(row):
-            x = left + column * (width + _GAP)
+        for x, image in zip(across, row, strict=False):
             _draw(figure, size, (x, y, width, height), image, map_range)
     return figure
 
@@ -208,15 +204,12 @@ def loss_curves(history, names=("A", "B")):
 
 
 def bars(values, label, title=None):
-    """Draw numbers as bars, such as a model's error beside its baselines'.
+    """Draw numbers as bars, such as a model's error beside its baselines', in a figure.
 
     Args:
         values: dict of names and numbers, drawn from top to bottom.
         label: what the numbers are, with their unit.
         title: of the figure, or None.
-
-    Returns:
-        A figure.
 
     Raises:
         ValueError: for an empty dict, or anything else.
@@ -229,10 +222,7 @@ def bars(values, label, title=None):
             f"bars: values is {checks.summarize(values)}, but must be a dict of names "
             "and numbers. Pass at least one."
         )
-    numbers = [
-        checks.check_number("bars", name, value, minimum=-math.inf)
-        for name, value in values.items()
-    ]
+    numbers = [checks.check_number("bars", *item, -math.inf) for item in values.items()]
     height = 70 + 42 * len(values) + (26 if title is not None else 0)
     axes = _figure(700, height, layout="constrained").add_subplot()
     colours = [_COLOURS[int(number > min(numbers))] for number in numbers]
@@ -247,10 +237,7 @@ def bars(values, label, title=None):
 
 
 def rendered(figure):
-    """Render a figure to an image.
-
-    Returns:
-        uint8 `(height, width, 3)`, RGB.
+    """Render a figure to an image, uint8 RGB `(height, width, 3)`.
 
     >>> rendered(image_row(np.zeros((1, 16, 16, 3), "uint8"), zoom=1)).shape
     (28, 28, 3)

@@ -16,7 +16,9 @@ from gan_style.models.vgg import vgg_features
 
 @pytest.fixture(scope="module")
 def vgg16():
-    return image_features("vgg16", batch_size=2)
+    features = image_features("vgg16")
+    features.batch_size = 2
+    return features
 
 
 # Other shapes are convolved in another order, and a root magnifies a small rounding.
