@@ -13,6 +13,7 @@ from keras import ops
 
 from gan_style.hardware import im2col, winograd
 from gan_style.hardware.devices import instruction_sets, trains_on_cpu
+from gan_style.hardware.memory import tf
 
 
 def accelerate(fast):
@@ -77,7 +78,6 @@ def fast_norm(layer, images, training):
     tensorflow = keras.backend.backend() == "tensorflow"
     if not (training and tensorflow) or images.dtype == "float64":
         return None
-    import tensorflow as tf
 
     def batch_norm(images):
         channels = tf.shape(images)[-1:]

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import keras
 
+from gan_style.hardware.memory import tf
+
 # Which values of ONEDNN_MAX_CPU_ISA allow an instruction set: those with such a word.
 _ALLOWED_BY = {
     "avx512_bf16": ("BF16", "FP16", "AMX", "AVX10"),
@@ -47,8 +49,6 @@ def recommend(gpus=None, flags=None):
     'The CPU has bfloat16 instructions (avx512_bf16).'
     """
     if gpus is None:
-        import tensorflow as tf
-
         details = tf.config.experimental.get_device_details
         gpus = [details(gpu) for gpu in tf.config.get_visible_devices("GPU")]
     if not gpus:
@@ -94,19 +94,14 @@ def instruction_sets(path="/proc/cpuinfo"):
 
 def trains_on_cpu():
     """Return whether TensorFlow is Keras' backend and sees no GPU."""
-    if keras.backend.backend() != "tensorflow":
-        return False
-    import tensorflow as tf
-
-    return not tf.config.list_logical_devices("GPU")
+    tensorflow = keras.backend.backend() == "tensorflow"
+    return tensorflow and not tf.config.list_logical_devices("GPU")
 
 
 def replica_id():
     """Return the number of the replica that runs this, a uint32 tensor; 0 for one."""
     number = 0
     if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
         if context := tf.distribute.get_replica_context():
             number = context.replica_id_in_sync_group
     return keras.ops.cast(number, "uint32")

@@ -5,13 +5,11 @@ each of its places, are the rows of one matrix ("im2col"), and the upstream grad
 these places the rows of the other.
 """
 
-from gan_style.hardware.memory import run_after
+from gan_style.hardware.memory import run_after, tf
 
 
 def convolve(images, kernel, stride=1, padding="VALID"):
     """Convolve as `tf.nn.conv2d` does, with im2col for the kernel's gradient."""
-    import tensorflow as tf
-
     *sides, channels, filters = kernel.shape
 
     @tf.custom_gradient
@@ -39,8 +37,6 @@ def convolve(images, kernel, stride=1, padding="VALID"):
 
 def windows(images, sides, stride):
     """Index each window's pixels in a list of all: `(batch, down, across, *sides)`."""
-    import tensorflow as tf
-
     batch, *lengths, _ = tf.unstack(tf.shape(images))
     rows, columns = (
         tf.range(0, length - side + 1, stride)[:, None] + tf.range(side)
@@ -53,8 +49,6 @@ def windows(images, sides, stride):
 
 def _pad(images, sides, stride):
     """Add the zeros of TensorFlow's "SAME" padding."""
-    import tensorflow as tf
-
     lengths, sides = tf.shape(images)[1:3], tf.constant(sides)
     total = tf.maximum((-(-lengths // stride) - 1) * stride + sides - lengths, 0)
     pads = tf.stack([total // 2, total - total // 2], axis=1)

@@ -1,5 +1,6 @@
 """Memory and time: what this machine has, budgets in words, and what spares memory."""
 
+import contextlib
 import math
 import os
 import re
@@ -20,6 +21,18 @@ _CGROUPS = (
     ("memory.max", "memory.current"),
     ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
 )
+
+
+class _TensorFlow:
+    """Imports TensorFlow at its first use: Keras may run on another backend."""
+
+    def __getattr__(self, name):
+        import tensorflow
+
+        return getattr(tensorflow, name)
+
+
+tf = _TensorFlow()
 
 
 class DoesNotFit(ValueError):
@@ -53,10 +66,10 @@ def this_machine():
 
 
 def budget(name, value, owner="plan"):
-    """Return a budget of "time" or "memory", seconds or bytes, as a float.
+    """Return a budget of "time" or "memory", in seconds or bytes, as a float.
 
-    `value` is a number or a string such as "3 minutes", "90 s" or "4 GB"; anything else
-    that is not positive raises a ValueError, in the name of `owner`.
+    `value` is a number or a string such as "90 s" or "4 GB". A ValueError for anything
+    else, and unless it is positive, names `owner`.
 
     >>> budget("time", "1.5 minutes"), budget("memory", "4 GB")
     (90.0, 4000000000.0)
@@ -100,7 +113,7 @@ def resident_memory(peak=False):
         return float(memory.peak_wset if peak else memory.rss)
     if match := re.search(r"^VmHWM:\s*(\d+)", _read("/proc/self/status"), re.M):
         return 1024.0 * int(match[1])
-    import resource
+    import resource  # which Windows lacks
 
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return float(most) if psutil.MACOS else 1024.0 * most  # in bytes on macOS
@@ -108,11 +121,9 @@ def resident_memory(peak=False):
 
 def forget_peak():
     """Restart the peak of `resident_memory`; return whether the system allows it."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return False
-    return True
+    with contextlib.suppress(OSError):
+        return bool(Path("/proc/self/clear_refs").write_text("5"))
+    return False
 
 
 def memory_limit(memory, machine):
@@ -130,8 +141,6 @@ def run_after(awaited, *tensors):
     removes plain control dependencies and operations that do nothing from a graph, and
     with them sometimes the order in which a variable is read and written.
     """
-    import tensorflow as tf
-
     token = tf.add_n([tf.reshape(tensor, (-1,))[0] for tensor in awaited])
     zero = tf.minimum(tf.cast(tf.math.is_nan(token), "float32"), 0.0)
     return [tensor + tf.cast(zero, tensor.dtype) for tensor in tensors]
@@ -140,15 +149,12 @@ def run_after(awaited, *tensors):
 def write_rows(variable, rows, values):
     """Write some rows of a variable: with TensorFlow in place, without a copy of it."""
     if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
         variable.value.scatter_update(tf.IndexedSlices(values, rows))
     else:
         variable.assign(keras.ops.scatter_update(variable, rows[:, None], values))
 
 
 def _read(path):
-    try:
+    with contextlib.suppress(OSError):
         return Path(path).read_text()
-    except OSError:
-        return ""
+    return ""

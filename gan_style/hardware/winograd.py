@@ -17,7 +17,7 @@ import functools
 import numpy as np
 
 from gan_style.hardware.im2col import windows
-from gan_style.hardware.memory import run_after
+from gan_style.hardware.memory import run_after, tf
 
 # Where the polynomials are evaluated, besides infinity. Those of F(4x4, 3x3) halve the
 # rounding error of the usual 0, 1, -1, 2, -2 (Barabasz et al., "Error Analysis and
@@ -50,8 +50,6 @@ def upsample(images, kernel):
     multiplications for each pair of channels give a tile of 4 x 4 outputs, in place of
     256, or of 144 with the taps summed up that fall on the same pixel.
     """
-    import tensorflow as tf
-
     padded = tf.pad(images, [[0, 0], [1, 1], [1, 1], [0, 0]])
     # A U-Net is small: its transformed kernels are kept for the gradient.
     return _convolve(padded, kernel, upsampling_transforms(), keep_kernel=True)
@@ -59,8 +57,6 @@ def upsample(images, kernel):
 
 def _convolve(images, kernel, matrices, keep_kernel):
     """Convolve by (G, B^T, A^T) of one axis; input tiles overlap by two pixels."""
-    import tensorflow as tf
-
     (points, side), m = matrices[1].shape, len(matrices[2])
     height, width, channels = images.shape[1:]
     filters = kernel.shape[-1]
