@@ -114,10 +114,10 @@ def winograd_tile_size(images_shape, kernel_shape, dtype):
 def upsample_is_faster(images_shape, kernel_shape, dtype):
     """Return whether `winograd.upsample` is faster than `_upsample_by_phases`."""
     *_, height, width, _ = images_shape
-    even = None not in (height, width) and height % 2 == width % 2 == 0
-    small = even and dtype == "bfloat16" and height * width <= 32 * 32
-    fits = even and kernel_shape[-1] >= (32 if small else 64)
-    return fits and _winograd_suits(dtype)
+    if None in (height, width) or height % 2 or width % 2:
+        return False
+    small = dtype == "bfloat16" and height * width <= 32 * 32
+    return kernel_shape[-1] >= (32 if small else 64) and _winograd_suits(dtype)
 
 
 def _winograd_suits(dtype):

@@ -29,9 +29,8 @@ Recommendation = namedtuple("Recommendation", "policy jit_compile reason")
 def recommend(gpus=None, flags=None):
     """Recommend a precision and a compiler for the device that TensorFlow trains on.
 
-    Float32 is the reference and always correct. A mixed policy computes convolutions in
-    16 bits and keeps weights, losses and statistics in 32. It is faster where the
-    device has instructions for it, and slower elsewhere.
+    Float32 is the reference. A mixed policy computes convolutions in 16 bits, which is
+    faster where the device has instructions for it, and keeps the rest in 32.
 
     Args:
         gpus: for each GPU a dict of its details, as
@@ -54,10 +53,11 @@ def recommend(gpus=None, flags=None):
     if not gpus:
         flags = instruction_sets() if flags is None else flags
         found = ", ".join(sorted({"avx512_bf16", "amx_bf16"} & set(flags)))
-        reason = "The CPU has no bfloat16 instructions, and is slower in 16 bits."
         if found:
             reason = f"The CPU has bfloat16 instructions ({found})."
-        return Recommendation("mixed_bfloat16" if found else "float32", False, reason)
+            return Recommendation("mixed_bfloat16", False, reason)
+        reason = "The CPU has no bfloat16 instructions, and is slower in 16 bits."
+        return Recommendation("float32", False, reason)
     oldest = min(gpus, key=lambda gpu: gpu.get("compute_capability") or (0, 0))
     name = oldest.get("device_name", "The GPU")
     capability = oldest.get("compute_capability")
@@ -100,11 +100,9 @@ def trains_on_cpu():
 
 def replica_id():
     """Return the number of the replica that runs this, a uint32 tensor; 0 for one."""
-    number = 0
-    if keras.backend.backend() == "tensorflow":
-        if context := tf.distribute.get_replica_context():
-            number = context.replica_id_in_sync_group
-    return keras.ops.cast(number, "uint32")
+    tensorflow = keras.backend.backend() == "tensorflow"
+    context = tensorflow and tf.distribute.get_replica_context()
+    return keras.ops.cast(context.replica_id_in_sync_group if context else 0, "uint32")
 
 
 class PerReplicaState:

@@ -7,9 +7,9 @@ m + 2 by m + 2. F(4x4, 3x3) multiplies 36 times for each pair of channels in pla
 channels, so the method suits wide layers. Libraries for GPUs include it.
 
 Rounding errors, beside a plain convolution's: in float32 up to 6 times for F(4x4, 3x3),
-4 for F(2x2, 3x3) and 2 for `upsample`, at most 2e-6, with AVX2 as with AVX-512. In
-bfloat16 with AVX-512 up to 8, 3 and 3 times. Without AVX-512, TensorFlow sums products
-of bfloat16 matrices in bfloat16, and F(2x2, 3x3) errs 7 times as much.
+4 for F(2x2, 3x3) and 2 for `upsample`, at most 2e-6. In bfloat16 with AVX-512 up to 8,
+3 and 3 times; without it, TensorFlow sums products of bfloat16 matrices in bfloat16,
+and F(2x2, 3x3) errs 7 times as much.
 """
 
 import functools
@@ -46,8 +46,8 @@ def convolve(images, kernel, tile_size):
 def upsample(images, kernel):
     """Upsample by 2, nearest neighbour, and convolve `(4, 4, channels, filters)`.
 
-    The padding is "same"; height and width of the images must be known and even. 36
-    multiplications for each pair of channels give a tile of 4 x 4 outputs, in place of
+    The padding is "same"; height and width of the images must be known and even. A tile
+    of 4 x 4 outputs costs 36 multiplications for each pair of channels, in place of
     256, or of 144 with the taps summed up that fall on the same pixel.
     """
     padded = tf.pad(images, [[0, 0], [1, 1], [1, 1], [0, 0]])

@@ -32,7 +32,7 @@ class SizeRequirements(NamedTuple):
 
 
 def compile_for_any_size(generator, owner="compile_for_any_size"):
-    """Find out which image sizes a generator accepts, and compile it for all of them.
+    """Return a generator's `SizeRequirements`, found by trying, and compile it.
 
     Its layers are used themselves: no weight is copied, and later training shows. The
     answer is kept while the generator lives.
@@ -40,9 +40,6 @@ def compile_for_any_size(generator, owner="compile_for_any_size"):
     Args:
         generator: a `keras.Model` from a batch of images to a batch of their size.
         owner: the public function that an error names.
-
-    Returns:
-        A `SizeRequirements`.
 
     Raises:
         ValueError: for another model, or one that changes the size of images.
