@@ -64,7 +64,7 @@ class ImageFeatures:
 
 
 def image_features(network="auto"):
-    """Load a network, whose features Kernel Inception Distances compare.
+    """Load the network whose features Kernel Inception Distances compare.
 
     Distances over different networks cannot be compared. VGG's activations have no
     bounds, so an image's means are taken as the roots of their share in their layer

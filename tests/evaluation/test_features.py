@@ -113,7 +113,8 @@ def test_auto_falls_back_where_inception_is_out_of_reach(monkeypatch, tmp_path, 
 
 @pytest.mark.parametrize("network", ["auto", "inception"])
 def test_weights_that_are_damaged_are_not_used(monkeypatch, tmp_path, network):
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path.parent))
+    monkeypatch.setenv("KERAS_HOME", f"~/{tmp_path.name}")
     path = tmp_path / "models" / Path(WEIGHTS).name
     path.parent.mkdir()
     path.write_bytes(b"half")

@@ -278,7 +278,7 @@ IDENTITY = same()
         ([[np.zeros((4, 4, 3), "uint8")]], "a list holds a list"),
         (None, "an image is None"),
         ("nowhere.png", "nowhere.png"),
-        (b"", "it is empty"),
+        (b"", "an image of 0 bytes"),
         (b"GIF89b", "is not an image"),
         ((x for x in ()), "an image is <generator.* or a list"),
         ({"a": 1}, "an image is {'a': 1}.* or a list"),
