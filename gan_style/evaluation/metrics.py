@@ -93,8 +93,10 @@ def kernel_inception_distance(
 def paired_error(images, truth):
     """Measure the mean absolute difference between images and their ground truth.
 
-    Between reconstructions and originals, it is the reconstruction error. Returns a
-    float, in levels of 0 to 255.
+    Between reconstructions and originals, it is the reconstruction error.
+
+    Returns:
+        A float, in levels of 0 to 255.
 
     >>> black = np.zeros((1, 2, 2, 3), "uint8")
     >>> paired_error(black, black + np.uint8(51))
@@ -117,7 +119,8 @@ def paired_error(images, truth):
 def colour_statistics(images):
     """Measure each channel's mean and standard deviation over all pixels.
 
-    Returns two float64 arrays `(channels,)`, in levels of 0 to 255.
+    Returns:
+        Two float64 arrays `(channels,)`, in levels of 0 to 255.
     """
     owner = "colour_statistics"
     check_count(owner, "images", images)
@@ -154,8 +157,9 @@ def baselines(images, source, target):
     _check_channels("baselines", [mean, target_mean, *levels])
     # A single colour has no deviation that could be stretched.
     stretch = np.where(deviation > 0, target_deviation / np.maximum(deviation, 1e-9), 1)
-    shifted = [x - mean + target_mean for x in levels]
-    stretched = [(x - mean) * stretch + target_mean for x in levels]
+    # One by one, as all of them in float64 would need much memory.
+    shifted = (x - mean + target_mean for x in levels)
+    stretched = ((x - mean) * stretch + target_mean for x in levels)
     return {
         "do nothing": [*map(round_levels, levels)],
         "shift mean of the colours": [*map(round_levels, shifted)],
