@@ -118,8 +118,8 @@ def _find_originals(source, target):
     files = [path.relative_to(root) for path in files]
     files = [path for path in files if "/." not in f"/{path.as_posix()}"]  # hidden
     originals = [path for path in files if path.suffix.lower() in SUFFIXES]
-    kinds = {path: mimetypes.guess_type(path.name)[0] or "" for path in files}
-    unused = [x for x in files if x not in originals and kinds[x].startswith("image/")]
+    others = [path for path in files if path.suffix.lower() not in SUFFIXES]
+    unused = [x for x in others if "image/" in (mimetypes.guess_type(x.name)[0] or "")]
     other = inside != root and (target.is_dir() or not target.exists())
     for name, path, fits, expected in (
         ("source", source, source.is_dir(), "be a folder"),
