@@ -51,10 +51,9 @@ class PixelFigure(Figure):
 
             display(self)
         elif not (screen and ImageShow.show(Image.fromarray(rendered(self)))) and warn:
+            remedy = "Write a file, with figure.savefig('figure.png')."
             warnings.warn(
-                "PixelFigure.show: there is no screen to show the figure on. Write a "
-                "file, with figure.savefig('figure.png').",
-                stacklevel=2,
+                f"PixelFigure.show: there is no screen. {remedy}", stacklevel=2
             )
 
     def _repr_png_(self):

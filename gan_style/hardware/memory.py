@@ -40,10 +40,7 @@ class DoesNotFit(ValueError):
 
 
 class Machine(NamedTuple):
-    """A machine's number of `cores`, and its available `memory` in bytes.
-
-    A `memory` of None is unknown and limits nothing.
-    """
+    """A machine's number of cores, and its available bytes; None limits nothing."""
 
     cores: int
     memory: float | None
