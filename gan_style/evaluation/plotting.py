@@ -51,10 +51,10 @@ class PixelFigure(Figure):
 
             display(self)
         elif not (screen and ImageShow.show(Image.fromarray(rendered(self)))) and warn:
-            remedy = "Write a file, with figure.savefig('figure.png')."
-            warnings.warn(
-                f"PixelFigure.show: there is no screen. {remedy}", stacklevel=2
+            said = (
+                "there is no screen. Write a file, with figure.savefig('figure.png')."
             )
+            warnings.warn(f"PixelFigure.show: {said}", stacklevel=2)
 
     def _repr_png_(self):
         return self._encoded(format="png")
