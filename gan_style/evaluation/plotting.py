@@ -51,9 +51,7 @@ class PixelFigure(Figure):
 
             display(self)
         elif not (screen and ImageShow.show(Image.fromarray(rendered(self)))) and warn:
-            said = (
-                "there is no screen. Write a file, with figure.savefig('figure.png')."
-            )
+            said = "there is no screen. Use figure.savefig('figure.png')."
             warnings.warn(f"PixelFigure.show: {said}", stacklevel=2)
 
     def _repr_png_(self):
