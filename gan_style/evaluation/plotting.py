@@ -6,19 +6,23 @@ change no global state and need no screen. At the end of a notebook cell they ap
 
 import io
 import math
+import os
+import sys
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image, ImageShow
 
-from gan_style.evaluation.metrics import check_count, image_levels
+from gan_style.evaluation.metrics import check_count, image_levels, round_levels
 from gan_style.utils import checks
-from gan_style.utils.images import to_uint8
 
 DPI = 100
 WIDTH = 900  # pixels that fit beside a notebook's margins
 _GAP, _LINE, _SIDE = 6, 22, 22  # pixels: between images, of a title, of a row's title
+_SCREENS = {"DISPLAY", "WAYLAND_DISPLAY"}  # on Linux, a variable of the environment
 _COLOURS = ("#d1495b", "#2e6f95")
 _TITLES = {
     "validity": "Validity: does it pass for real?",
@@ -38,6 +42,17 @@ class PixelFigure(Figure):
     def get_tightbbox(self, renderer=None, bbox_extra_artists=None):
         # Cutting the margins would move the images by fractions of a pixel.
         return self.bbox_inches.frozen()
+
+    def show(self, warn=True):
+        """Show the figure below a notebook's cell, or in the system's image viewer."""
+        screen = not sys.platform.startswith("linux") or {*os.environ} & _SCREENS
+        if "ipykernel" in sys.modules:
+            from IPython.display import display
+
+            display(self)
+        elif not (screen and ImageShow.show(Image.fromarray(rendered(self)))) and warn:
+            said = "there is no screen. Use figure.savefig('figure.png')."
+            warnings.warn(f"PixelFigure.show: {said}", stacklevel=2)
 
     def _repr_png_(self):
         return self._encoded(format="png")
@@ -71,20 +86,18 @@ def image_row(images, titles=None, title=None, zoom=None, map_range=None):
 def image_grid(
     rows, titles=None, row_titles=None, title=None, zoom=None, map_range=None
 ):
-    """Draw rows of images, crisp, under the titles of their columns.
+    """Draw rows of images, crisp, under the titles of their columns, in a figure.
 
     Args:
-        rows: sequences of images; they may differ in length. An image is uint8, or
-            float in [-1, 1], `(height, width, 3)`. A map, `(height, width)` or
-            `(height, width, 1)`, is drawn in colours from dark to light.
+        rows: sequences of images, which may differ in length, or single images. An
+            image is as in `metrics`; grey ones may be uint8 `(height, width)`. A map,
+            `(height, width)` of other numbers, or `(height, width, 1)` of floats
+            beyond [-1, 1] or with `map_range`, is drawn in colours from dark to light.
         titles, row_titles: one for each column or row, or None.
         title: of the whole, or None.
         zoom: screen pixels for an image's pixel; by default as many as fit in 900.
             Smaller images are shown larger, to match the largest.
         map_range: (lowest, highest) of the maps' colours; by default each map's own.
-
-    Returns:
-        A figure.
 
     Raises:
         ValueError: for no or other images, or another number of titles.
@@ -93,9 +106,11 @@ def image_grid(
     <ImageFigure size 72x50 with 6 Axes>
     """
     owner, what = "image_grid", "images (height, width, 3)"
+    rows = [rows] if _is_image(rows) else rows
     check_count(owner, "rows", rows, what=f"rows of {what}")
+    rows = [[row] if _is_image(row) else row for row in rows]
     columns = max(len(checks.check_sequence(owner, "a row", row, what)) for row in rows)
-    rows = [[_pixels(owner, image) for image in row] for row in rows]
+    rows = [[_pixels(owner, image, map_range) for image in row] for row in rows]
     check_count(owner, "the longest row", range(columns))
     if titles is not None:
         check_count(owner, "titles", titles, columns, "titles")
@@ -105,9 +120,8 @@ def image_grid(
     height, width = np.max(shapes, axis=0).tolist()
     left = _GAP + (_SIDE if row_titles is not None else 0)
     top = _LINE * sum(part is not None for part in (title, titles)) or _GAP
-    if zoom is None:
-        zoom = max(1, ((WIDTH - left) // columns - _GAP) // width)
-    zoom = checks.check_int(owner, "zoom", zoom)
+    fitting = max(1, ((WIDTH - left) // columns - _GAP) // width)
+    zoom = checks.check_int(owner, "zoom", fitting if zoom is None else zoom)
     height, width = zoom * height, zoom * width
     size = left + columns * (width + _GAP), top + len(rows) * (height + _GAP)
     figure = _figure(*size, kind=ImageFigure)
@@ -118,14 +132,14 @@ def image_grid(
 
     if title is not None:
         write(size[0] / 2, _LINE / 2, title, weight="bold")
-    for column, words in enumerate(titles if titles is not None else ()):
-        write(left + column * (width + _GAP) + width / 2, top - _LINE / 2, words)
+    across = [left + column * (width + _GAP) for column in range(columns)]
+    for x, words in zip(across, titles if titles is not None else (), strict=False):
+        write(x + width / 2, top - _LINE / 2, words)
     for number, row in enumerate(rows):
         y = top + number * (height + _GAP)
         if row_titles is not None:
             write(_SIDE / 2 + 2, y + height / 2, row_titles[number], rotation=90)
-        for column, image in enumerate(row):
-            x = left + column * (width + _GAP)
+        for x, image in zip(across, row, strict=False):
             _draw(figure, size, (x, y, width, height), image, map_range)
     return figure
 
@@ -187,15 +201,12 @@ def loss_curves(history, names=("A", "B")):
 
 
 def bars(values, label, title=None):
-    """Draw numbers as bars, such as a model's error beside its baselines'.
+    """Draw numbers as bars, such as a model's error beside its baselines', in a figure.
 
     Args:
         values: dict of names and numbers, drawn from top to bottom.
         label: what the numbers are, with their unit.
         title: of the figure, or None.
-
-    Returns:
-        A figure.
 
     Raises:
         ValueError: for an empty dict, or anything else.
@@ -208,9 +219,7 @@ def bars(values, label, title=None):
             f"bars: values is {checks.summarize(values)}, but must be a dict of names "
             "and numbers. Pass at least one."
         )
-    for name, value in values.items():
-        checks.check_number("bars", name, value, minimum=-math.inf)
-    numbers = list(values.values())
+    numbers = [checks.check_number("bars", *item, -math.inf) for item in values.items()]
     height = 70 + 42 * len(values) + (26 if title is not None else 0)
     axes = _figure(700, height, layout="constrained").add_subplot()
     colours = [_COLOURS[int(number > min(numbers))] for number in numbers]
@@ -225,10 +234,7 @@ def bars(values, label, title=None):
 
 
 def rendered(figure):
-    """Render a figure to an image.
-
-    Returns:
-        uint8 `(height, width, 3)`, RGB.
+    """Render a figure to an image, uint8 RGB `(height, width, 3)`.
 
     >>> rendered(image_row(np.zeros((1, 16, 16, 3), "uint8"), zoom=1)).shape
     (28, 28, 3)
@@ -268,11 +274,24 @@ def _finish(axes, title, grid="both"):
     axes.set_axisbelow(True)
 
 
-def _pixels(owner, image):
-    image = checks.check_array(owner, "an image", image)
-    if image.ndim == 3 and image.shape[-1] == 1:
-        image = image[..., 0]
-    if image.ndim == 2 and image.size:
-        return image.astype("float32")
-    image_levels(owner, image)
-    return image if image.dtype == np.uint8 else to_uint8(image.astype("float32"))
+def _is_image(images):
+    """Whether this is a single image, not an array of several images or maps."""
+    shape = getattr(images, "shape", ())
+    one = len(shape) == 3 and shape[1] > 4 and shape[2] in (1, 3, 4)
+    return one or hasattr(images, "getexif")
+
+
+def _pixels(owner, image, map_range):
+    """Return a map as float32 `(height, width)`, else uint8 RGB or RGBA."""
+    if not hasattr(image, "getexif"):
+        image = checks.check_array(owner, "an image", image, shape="(height, width, 3)")
+        flat = image[..., 0] if image.shape[2:] == (1,) else image
+        if flat.ndim == 2 and image.size:
+            grey = image.dtype == np.uint8
+            if image.ndim == 3 and image.dtype.kind in "fV":
+                grey = np.abs(flat).max() <= 1 + checks.TOLERANCE
+            if map_range is not None or not grey:
+                return flat.astype("float32")
+            image = flat[..., None]
+    levels = image_levels(owner, image)
+    return round_levels(levels.repeat(3, -1) if levels.shape[-1] == 1 else levels)

@@ -13,6 +13,7 @@ from keras import ops
 
 from gan_style.hardware import im2col, winograd
 from gan_style.hardware.devices import instruction_sets, trains_on_cpu
+from gan_style.hardware.memory import tf
 
 
 def accelerate(fast):
@@ -32,15 +33,14 @@ def accelerate(fast):
 
 def fast_conv2d(layer, images, training):
     """Compute a `Conv2D` layer of few filters, or in training on a CPU."""
-    kernel, dtype, stride = layer.kernel, layer.compute_dtype, layer.strides[0]
-    plain = layer.dilation_rate == (1, 1) and layer.groups == 1
-    if not plain or layer.strides != (stride, stride):
+    dtype, stride = layer.compute_dtype, layer.strides[0]
+    options = layer.strides, layer.dilation_rate, layer.groups, layer.data_format
+    if options != ((stride, stride), (1, 1), 1, "channels_last"):
         return None
-    if layer.data_format != "channels_last":
-        return None
-    images, kernel = (ops.cast(x, dtype) for x in (images, kernel))
+    images, kernel = (ops.cast(x, dtype) for x in (images, layer.kernel))
     rows, _, channels, filters = kernel.shape
     valid = layer.padding == "valid" and stride == 1
+    wide = min(channels, filters) >= 64 and dtype == "bfloat16"
     tile_size = winograd_tile_size(images.shape, kernel.shape, dtype)
     if valid and rows >= 4 and filters <= 4 < channels:
         result = _conv2d_by_rows(images, kernel)
@@ -48,7 +48,7 @@ def fast_conv2d(layer, images, training):
         return None
     elif valid and tile_size:
         result = winograd.convolve(images, kernel, tile_size)
-    elif im2col_is_faster(kernel.shape, dtype):
+    elif wide and "avx512_bf16" in instruction_sets():
         result = im2col.convolve(images, kernel, stride, layer.padding.upper())
     else:
         return None
@@ -72,25 +72,19 @@ def fast_upsample(layer, images, training):
 def fast_norm(layer, images, training):
     """Compute an `InstanceNormalization` in training by TensorFlow's batch norm.
 
-    A batch norm averages over images as well. So a few images are normalized one by
-    one, and more as one image with the channels of all. Export formats lack the
-    operation, which therefore serves in training alone.
+    It averages over images as well, so a few images are normalized one by one, and more
+    as one image with the channels of all. Export formats lack the operation.
     """
     tensorflow = keras.backend.backend() == "tensorflow"
     if not (training and tensorflow) or images.dtype == "float64":
         return None
-    import tensorflow as tf
 
     def batch_norm(images):
         channels = tf.shape(images)[-1:]
+        scale = {"scale": tf.ones(channels), "offset": tf.zeros(channels)}
+        unused = {"mean": tf.zeros(0), "variance": tf.zeros(0)}
         return tf.raw_ops.FusedBatchNormV3(
-            x=images,
-            scale=tf.ones(channels),
-            offset=tf.zeros(channels),
-            mean=tf.zeros(0),
-            variance=tf.zeros(0),
-            epsilon=layer.epsilon,
-            is_training=True,
+            x=images, **scale, **unused, epsilon=layer.epsilon, is_training=True
         ).y
 
     images = ops.cast(images, layer.compute_dtype)
@@ -133,19 +127,12 @@ def _winograd_suits(dtype):
     return dtype == "float32" or (dtype == "bfloat16" and sets == {"avx512_bf16"})
 
 
-def im2col_is_faster(kernel_shape, dtype):
-    """Return whether `im2col.convolve` is faster than TensorFlow's convolution."""
-    wide = min(kernel_shape[2:]) >= 64
-    return wide and dtype == "bfloat16" and "avx512_bf16" in instruction_sets()
-
-
 def _conv2d_by_rows(images, kernel):
     """Convolve a tall kernel to few filters, such as the 7x7 to RGB of a ResNet.
 
     TensorFlow's gradient of a convolution to 3 channels leaves most of a CPU idle. Here
-    each row of the kernel has channels of its own, 7 x 3, in a convolution with a
-    kernel one row high; a second one, of ones and zeros, sums the shifted rows, in
-    float32 under every policy.
+    a convolution with a kernel one row high gives each row channels of its own, 7 x 3;
+    a second one, of ones and zeros, sums the shifted rows in float32.
     """
     height, width, channels, filters = kernel.shape
     kernel = ops.transpose(kernel, (1, 2, 0, 3))
@@ -160,8 +147,7 @@ def _conv2d_by_rows(images, kernel):
 def _upsample_by_phases(images, kernel, dtype):
     """Convolve the small images to four times the filters, one set for each phase.
 
-    Four neighbouring outputs see the same 3x3 inputs, so this needs 9/16 of the
-    multiplications. Taps are summed before they are rounded to `dtype`.
+    Four neighbouring outputs see the same 3x3 inputs: 9/16 of the multiplications.
     """
     channels, filters = kernel.shape[2:]
     taps = winograd.UPSAMPLING_TAPS

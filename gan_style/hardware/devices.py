@@ -2,10 +2,12 @@
 
 import os
 import re
+from collections import namedtuple
 from pathlib import Path
-from typing import NamedTuple
 
 import keras
+
+from gan_style.hardware.memory import tf
 
 # Which values of ONEDNN_MAX_CPU_ISA allow an instruction set: those with such a word.
 _ALLOWED_BY = {
@@ -13,75 +15,47 @@ _ALLOWED_BY = {
     "avx512": ("AVX512", "AVX10"),
     "amx": ("AMX",),
 }
-
 # (least compute capability, policy, what such a GPU has)
 _GPUS = (
     ((8, 0), "mixed_bfloat16", "bfloat16 tensor cores"),
-    (
-        (7, 0),
-        "mixed_float16",
-        "tensor cores for float16 but not for bfloat16; CycleGAN.compile scales the "
-        "losses for it",
-    ),
+    ((7, 0), "mixed_float16", "tensor cores for float16, which needs loss scaling"),
     ((0, 0), "float32", "no tensor cores"),
 )
 
 
-class Recommendation(NamedTuple):
-    """What `recommend` returns.
-
-    Attributes:
-        policy: for `keras.config.set_dtype_policy`.
-        jit_compile: for `CycleGAN.compile`.
-        reason: one sentence.
-    """
-
-    policy: str
-    jit_compile: bool
-    reason: str
+Recommendation = namedtuple("Recommendation", "policy jit_compile reason")
 
 
-def recommend():
+def recommend(gpus=None, flags=None):
     """Recommend a precision and a compiler for the device that TensorFlow trains on.
 
-    Float32 is the reference and always correct. A mixed policy computes convolutions in
-    16 bits and keeps weights, losses and statistics in 32. It is faster where the
-    device has instructions for it, and slower elsewhere.
-
-    Returns:
-        A `Recommendation`.
-
-    >>> policy, jit_compile, reason = recommend()
-    >>> policy in ("float32", "mixed_bfloat16", "mixed_float16")
-    True
-    """
-    import tensorflow as tf
-
-    gpus = [
-        tf.config.experimental.get_device_details(gpu)
-        for gpu in tf.config.get_visible_devices("GPU")
-    ]
-    return choose(gpus, instruction_sets())
-
-
-def choose(gpus, flags):
-    """Recommend a precision and a compiler for the given devices.
+    Float32 is the reference. A mixed policy computes convolutions in 16 bits, which is
+    faster where the device has instructions for it, and keeps the rest in 32.
 
     Args:
-        gpus: for each visible GPU, the dict that
-            `tf.config.experimental.get_device_details` returns. The oldest decides.
-        flags: names of the CPU's instruction sets, as Linux spells them.
+        gpus: for each GPU a dict of its details, as
+            `tf.config.experimental.get_device_details` returns it; by default those of
+            all visible GPUs. The oldest decides.
+        flags: names of the CPU's instruction sets; by default `instruction_sets()`.
 
-    >>> choose([{"device_name": "T4", "compute_capability": (7, 5)}], set()).policy
+    Returns:
+        A named tuple: the `policy` for `keras.config.set_dtype_policy`, `jit_compile`
+        for `CycleGAN.compile`, and the `reason`, a sentence.
+
+    >>> recommend([{"device_name": "T4", "compute_capability": (7, 5)}]).policy
     'mixed_float16'
-    >>> choose([], {"avx2", "avx512_bf16"}).reason
+    >>> recommend([], {"avx2", "avx512_bf16"}).reason
     'The CPU has bfloat16 instructions (avx512_bf16).'
     """
-    found = ", ".join(sorted({"avx512_bf16", "amx_bf16"} & set(flags)))
-    if not gpus and found:
-        reason = f"The CPU has bfloat16 instructions ({found})."
-        return Recommendation("mixed_bfloat16", False, reason)
+    if gpus is None:
+        details = tf.config.experimental.get_device_details
+        gpus = [details(gpu) for gpu in tf.config.get_visible_devices("GPU")]
     if not gpus:
+        flags = instruction_sets() if flags is None else flags
+        found = ", ".join(sorted({"avx512_bf16", "amx_bf16"} & set(flags)))
+        if found:
+            reason = f"The CPU has bfloat16 instructions ({found})."
+            return Recommendation("mixed_bfloat16", False, reason)
         reason = "The CPU has no bfloat16 instructions, and is slower in 16 bits."
         return Recommendation("float32", False, reason)
     oldest = min(gpus, key=lambda gpu: gpu.get("compute_capability") or (0, 0))
@@ -100,7 +74,7 @@ def choose(gpus, flags):
 def instruction_sets(path="/proc/cpuinfo"):
     """Return the CPU's instruction sets that TensorFlow's oneDNN may use.
 
-    As Linux names them, limited by ONEDNN_MAX_CPU_ISA. A frozenset, empty with
+    As Linux names them, limited by ONEDNN_MAX_CPU_ISA; none with
     TF_ENABLE_ONEDNN_OPTS=0, on other systems, and on ARM, whose bfloat16 TensorFlow
     does not use by default.
     """
@@ -120,22 +94,15 @@ def instruction_sets(path="/proc/cpuinfo"):
 
 def trains_on_cpu():
     """Return whether TensorFlow is Keras' backend and sees no GPU."""
-    if keras.backend.backend() != "tensorflow":
-        return False
-    import tensorflow as tf
-
-    return not tf.config.list_logical_devices("GPU")
+    tensorflow = keras.backend.backend() == "tensorflow"
+    return tensorflow and not tf.config.list_logical_devices("GPU")
 
 
 def replica_id():
     """Return the number of the replica that runs this, a uint32 tensor; 0 for one."""
-    context = None
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        context = tf.distribute.get_replica_context()
-    number = 0 if context is None else context.replica_id_in_sync_group
-    return keras.ops.cast(number, "uint32")
+    tensorflow = keras.backend.backend() == "tensorflow"
+    context = tensorflow and tf.distribute.get_replica_context()
+    return keras.ops.cast(context.replica_id_in_sync_group if context else 0, "uint32")
 
 
 class PerReplicaState:

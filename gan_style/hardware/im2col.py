@@ -1,28 +1,23 @@
 """A convolution for CPUs whose kernel gradient is one product of two matrices.
 
-TensorFlow's own kernel gradient gains little from bfloat16 on a CPU; a product of
-matrices gains more. The pixels under the kernel, at each of its places, are the rows of
-one matrix ("im2col"), and the upstream gradients of these places the rows of the other.
+That gains more from bfloat16 than TensorFlow's own. The pixels under the kernel, at
+each of its places, are the rows of one matrix ("im2col"), and the upstream gradients of
+these places the rows of the other.
 """
 
-from gan_style.hardware.memory import run_after
+from gan_style.hardware.memory import run_after, tf
 
 
 def convolve(images, kernel, stride=1, padding="VALID"):
     """Convolve as `tf.nn.conv2d` does, with im2col for the kernel's gradient."""
-    import tensorflow as tf
-
     *sides, channels, filters = kernel.shape
 
     @tf.custom_gradient
     def forward(images, kernel):
         def gradient(upstream):
-            to_images = tf.raw_ops.Conv2DBackpropInput(
-                input_sizes=tf.shape(images),
-                filter=kernel,
-                out_backprop=upstream,
-                strides=[1, stride, stride, 1],
-                padding=padding,
+            strides = [1, stride, stride, 1]
+            to_images = tf.compat.v1.nn.conv2d_backprop_input(
+                tf.shape(images), kernel, upstream, strides, padding
             )
             # Otherwise TensorFlow would pad and gather in the forward pass.
             (padded,) = run_after([upstream], images)
@@ -41,12 +36,7 @@ def convolve(images, kernel, stride=1, padding="VALID"):
 
 
 def windows(images, sides, stride):
-    """Return where the pixels of each window are in a list of all pixels.
-
-    As int32 `(batch, windows down, windows across, *sides)`.
-    """
-    import tensorflow as tf
-
+    """Index each window's pixels in a list of all: `(batch, down, across, *sides)`."""
     batch, *lengths, _ = tf.unstack(tf.shape(images))
     rows, columns = (
         tf.range(0, length - side + 1, stride)[:, None] + tf.range(side)
@@ -59,8 +49,6 @@ def windows(images, sides, stride):
 
 def _pad(images, sides, stride):
     """Add the zeros of TensorFlow's "SAME" padding."""
-    import tensorflow as tf
-
     lengths, sides = tf.shape(images)[1:3], tf.constant(sides)
     total = tf.maximum((-(-lengths // stride) - 1) * stride + sides - lengths, 0)
     pads = tf.stack([total // 2, total - total // 2], axis=1)

@@ -1,5 +1,6 @@
 """Memory and time: what this machine has, budgets in words, and what spares memory."""
 
+import contextlib
 import math
 import os
 import re
@@ -22,49 +23,50 @@ _CGROUPS = (
 )
 
 
+class _TensorFlow:
+    """Imports TensorFlow at its first use: Keras may run on another backend."""
+
+    def __getattr__(self, name):
+        import tensorflow
+
+        return getattr(tensorflow, name)
+
+
+tf = _TensorFlow()
+
+
 class DoesNotFit(ValueError):
     """No run of the requested kind fits a budget; the message names what would fit."""
 
 
 class Machine(NamedTuple):
-    """The machine of a run: its number of `cores` and the bytes of `memory` available.
-
-    A `memory` of None is unknown and limits nothing.
-    """
+    """A machine's number of cores, and its available bytes; None limits nothing."""
 
     cores: int
     memory: float | None
 
 
 def this_machine():
-    """Return this machine's cores and available memory, within its container's limits.
+    """Return this machine's cores and memory, within its container's limits.
 
     >>> this_machine().cores >= 1
     True
     """
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    available = [float(psutil.virtual_memory().available)]
+    available = psutil.virtual_memory().available
     for paths in _CGROUPS:
         limit, used = (_read(f"/sys/fs/cgroup/{path}").strip() for path in paths)
         if limit.isdigit() and used.isdigit():
-            available.append(float(max(0, int(limit) - int(used))))
-    return Machine(cores, min(available))
+            available = min(available, max(0, int(limit) - int(used)))
+    return Machine(cores, float(available))
 
 
 def budget(name, value, owner="plan"):
-    """Return a budget in seconds or bytes from a number, or a number and a unit.
+    """Return a budget of "time" or "memory", in seconds or bytes, as a float.
 
-    Args:
-        name: "time" or "memory".
-        value: seconds or bytes, or a string such as "3 minutes", "90 s", "4 GB".
-        owner: the function that the user called, for the error.
-
-    Returns:
-        A float: seconds or bytes.
-
-    Raises:
-        ValueError: for anything else, and unless it is positive.
+    `value` is a number or a string such as "90 s" or "4 GB". A ValueError for anything
+    else, and unless it is positive, names `owner`.
 
     >>> budget("time", "1.5 minutes"), budget("memory", "4 GB")
     (90.0, 4000000000.0)
@@ -90,13 +92,11 @@ def say_seconds(seconds):
     >>> say_seconds(8.4), say_seconds(160), say_seconds(5400)
     ('8 s', '2 min 40 s', '1 h 30 min')
     """
-    if seconds < 1:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60} min"
+    if seconds < 59.5:
+        return f"{seconds:.{int(seconds < 1)}f} s"
+    if seconds < 3599.5:
+        return "{} min {} s".format(*divmod(round(seconds), 60))
+    return "{} h {} min".format(*divmod(round(seconds / 60), 60))
 
 
 def resident_memory(peak=False):
@@ -106,14 +106,11 @@ def resident_memory(peak=False):
     True
     """
     memory = psutil.Process().memory_info()
-    if not peak:
-        return float(memory.rss)
-    match = re.search(r"^VmHWM:\s*(\d+)", _read("/proc/self/status"), re.M)
-    if match:
+    if not peak or psutil.WINDOWS:
+        return float(memory.peak_wset if peak else memory.rss)
+    if match := re.search(r"^VmHWM:\s*(\d+)", _read("/proc/self/status"), re.M):
         return 1024.0 * int(match[1])
-    if psutil.WINDOWS:
-        return float(memory.peak_wset)
-    import resource
+    import resource  # which Windows lacks
 
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return float(most) if psutil.MACOS else 1024.0 * most  # in bytes on macOS
@@ -121,11 +118,9 @@ def resident_memory(peak=False):
 
 def forget_peak():
     """Restart the peak of `resident_memory`; return whether the system allows it."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return False
-    return True
+    with contextlib.suppress(OSError):
+        return bool(Path("/proc/self/clear_refs").write_text("5"))
+    return False
 
 
 def memory_limit(memory, machine):
@@ -143,8 +138,6 @@ def run_after(awaited, *tensors):
     removes plain control dependencies and operations that do nothing from a graph, and
     with them sometimes the order in which a variable is read and written.
     """
-    import tensorflow as tf
-
     token = tf.add_n([tf.reshape(tensor, (-1,))[0] for tensor in awaited])
     zero = tf.minimum(tf.cast(tf.math.is_nan(token), "float32"), 0.0)
     return [tensor + tf.cast(zero, tensor.dtype) for tensor in tensors]
@@ -153,15 +146,12 @@ def run_after(awaited, *tensors):
 def write_rows(variable, rows, values):
     """Write some rows of a variable: with TensorFlow in place, without a copy of it."""
     if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
         variable.value.scatter_update(tf.IndexedSlices(values, rows))
     else:
         variable.assign(keras.ops.scatter_update(variable, rows[:, None], values))
 
 
 def _read(path):
-    try:
+    with contextlib.suppress(OSError):
         return Path(path).read_text()
-    except OSError:
-        return ""
+    return ""

@@ -7,9 +7,9 @@ m + 2 by m + 2. F(4x4, 3x3) multiplies 36 times for each pair of channels in pla
 channels, so the method suits wide layers. Libraries for GPUs include it.
 
 Rounding errors, beside a plain convolution's: in float32 up to 6 times for F(4x4, 3x3),
-4 for F(2x2, 3x3) and 2 for `upsample`, at most 2e-6, with AVX2 as with AVX-512. In
-bfloat16 with AVX-512 up to 8, 3 and 3 times. Without AVX-512, TensorFlow sums products
-of bfloat16 matrices in bfloat16, and F(2x2, 3x3) errs 7 times as much.
+4 for F(2x2, 3x3) and 2 for `upsample`, at most 2e-6. In bfloat16 with AVX-512 up to 8,
+3 and 3 times; without it, TensorFlow sums products of bfloat16 matrices in bfloat16,
+and F(2x2, 3x3) errs 7 times as much.
 """
 
 import functools
@@ -17,7 +17,7 @@ import functools
 import numpy as np
 
 from gan_style.hardware.im2col import windows
-from gan_style.hardware.memory import run_after
+from gan_style.hardware.memory import run_after, tf
 
 # Where the polynomials are evaluated, besides infinity. Those of F(4x4, 3x3) halve the
 # rounding error of the usual 0, 1, -1, 2, -2 (Barabasz et al., "Error Analysis and
@@ -46,12 +46,10 @@ def convolve(images, kernel, tile_size):
 def upsample(images, kernel):
     """Upsample by 2, nearest neighbour, and convolve `(4, 4, channels, filters)`.
 
-    The padding is "same"; height and width of the images must be known and even. 36
-    multiplications for each pair of channels give a tile of 4 x 4 outputs, in place of
+    The padding is "same"; height and width of the images must be known and even. A tile
+    of 4 x 4 outputs costs 36 multiplications for each pair of channels, in place of
     256, or of 144 with the taps summed up that fall on the same pixel.
     """
-    import tensorflow as tf
-
     padded = tf.pad(images, [[0, 0], [1, 1], [1, 1], [0, 0]])
     # A U-Net is small: its transformed kernels are kept for the gradient.
     return _convolve(padded, kernel, upsampling_transforms(), keep_kernel=True)
@@ -59,8 +57,6 @@ def upsample(images, kernel):
 
 def _convolve(images, kernel, matrices, keep_kernel):
     """Convolve by (G, B^T, A^T) of one axis; input tiles overlap by two pixels."""
-    import tensorflow as tf
-
     (points, side), m = matrices[1].shape, len(matrices[2])
     height, width, channels = images.shape[1:]
     filters = kernel.shape[-1]
@@ -89,10 +85,8 @@ def _convolve(images, kernel, matrices, keep_kernel):
     def along(length):
         """B^T of all the tiles along an axis, which share some of its pixels."""
         starts = range(0, length - 2, side - 2)
-        matrix = np.zeros((points, len(starts), length))
-        for i, start in enumerate(starts):
-            matrix[:, i, start : start + side] = matrices[1]
-        return tf.constant(matrix.reshape(-1, length), images.dtype)
+        tiles = [np.pad(matrices[1], [(0, 0), (x, length - side - x)]) for x in starts]
+        return tf.constant(np.stack(tiles, 1).reshape(-1, length), images.dtype)
 
     @tf.custom_gradient
     def forward(images, kernel):

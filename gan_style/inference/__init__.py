@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "translation": ["translate"],
         "folders": ["FolderResult", "translate_folder"],
-        "export": ["export_keras", "export_onnx", "export_savedmodel"],
+        "export": ["export_onnx", "export_savedmodel"],
         "sizes": ["compile_for_any_size"],
     },
 )

@@ -21,14 +21,11 @@ def tile_starts(size, tile, overlap, multiple=1):
 
 
 def blend_tiles(height, width, tile, overlap, multiple, translate_tiles):
-    """Translate an image tile by tile, with smooth transitions.
+    """Translate an image tile by tile, and return float32 `(height, width, channels)`.
 
     A pixel is the mean of the tiles that hold it, with weights that fall to 0 towards
     a tile's border as a raised cosine over the overlap. `translate_tiles` maps a list
     of `(rows, columns)` slices to an iterable of `(rows, columns, channels)`.
-
-    Returns:
-        float32 `(height, width, channels)`.
     """
     rows, columns = min(tile, height), min(tile, width)
     places = [

@@ -1,8 +1,8 @@
-"""Writes a generator for other programs, and checks that it still gives its images.
+"""Exports a generator for other programs, and checks that it still gives its images.
 
-All three formats are Keras' own. Here, SavedModel and ONNX accept images of all sizes
-that the network accepts, not only the one that it was built for; what was written is
-run and compared with the model, and gets its name only then.
+The formats are Keras' own. Here they accept images of all sizes that the network
+accepts, not only the one that it was built for; what was written is run and compared
+with the model, and gets its name only then.
 """
 
 import errno
@@ -18,40 +18,6 @@ import tensorflow as tf
 from gan_style.inference.sizes import compile_for_any_size
 from gan_style.utils.checks import check_path
 from gan_style.utils.files import check_writable, name_file_in_errors
-
-# In [-1, 1], an eighth of a level. In float32 programs differ by about 1e-5, as they
-# add in different orders; numbers of 8 or 11 bits are rounded differently as well.
-_TOLERANCE, _LOW_PRECISION_TOLERANCE = 1e-3, 0.1
-
-
-def export_keras(generator, path):
-    """Save a generator as a `.keras` file, and compare the file's images.
-
-    A program must import `gan_style.layers` before `keras.models.load_model` reads it.
-
-    Args:
-        generator: a `keras.Model` from images in [-1, 1] to such images.
-        path: ends in `.keras`; an existing file is replaced.
-
-    Returns:
-        The largest difference from the model's images, of two of noise, in [-1, 1].
-
-    Raises:
-        ValueError: for another suffix, or a file that gives other images.
-
-    >>> from gan_style.models import unet_generator
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     export_keras(unet_generator((16, 16, 3), 2), folder + "/monet.keras") < 1e-3
-    True
-    """
-    path = _check_file("export_keras", path, ".keras")
-
-    def load(part):
-        loaded = keras.models.load_model(part, compile=False)
-        # The model itself, as its compiled function would not keep it alive.
-        return lambda images: compile_for_any_size(loaded).run(images)
-
-    return _export("export_keras", generator, path, load, "keras")
 
 
 def export_savedmodel(generator, folder):
@@ -70,21 +36,25 @@ def export_savedmodel(generator, folder):
 
     Raises:
         ValueError: for a folder of other files, or an export that gives other images.
+
+    >>> from gan_style.models import unet_generator
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     export_savedmodel(unet_generator((16, 16, 3), 2), folder) < 1e-3
+    True
     """
-    owner = "export_savedmodel"
-    folder = check_path(owner, "folder", folder)
-    is_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
-    if not is_free and not (folder / "saved_model.pb").is_file():
-        raise ValueError(
-            f"{owner}: folder is {str(folder)!r}, which holds other files, but must be "
-            "new, empty or a SavedModel. Choose another folder."
-        )
 
     def load(part):
         loaded = tf.saved_model.load(part)  # which must stay alive as well
         return lambda images: loaded.serve(images)
 
-    return _export(owner, generator, folder, load)
+    folder = check_path("export_savedmodel", "folder", folder)
+    is_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    if not is_free and not (folder / "saved_model.pb").is_file():
+        raise ValueError(
+            f"export_savedmodel: folder is {str(folder)!r}, which holds other files, "
+            "but must be new, empty or a SavedModel. Choose another folder."
+        )
+    return _export("export_savedmodel", generator, folder, "tf_saved_model", load)
 
 
 def export_onnx(generator, path):
@@ -94,80 +64,67 @@ def export_onnx(generator, path):
     exported in float32. It needs the packages onnx, tf2onnx and onnxruntime.
 
     Args:
-        generator: a `keras.Model` from images in [-1, 1] to such images.
+        generator: as for `export_savedmodel`.
         path: ends in `.onnx`; an existing file is replaced.
 
     Returns:
-        The largest difference from the model's images (in float32), of two of noise,
-        in [-1, 1].
+        The largest difference from the model (in float32), as `export_savedmodel`.
 
     Raises:
         ImportError: where a package is missing.
         ValueError: for another suffix, or an export that gives other images.
     """
-    path = _check_file("export_onnx", path, ".onnx")
-    compile_for_any_size(generator, "export_onnx")
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime
-        import tf2onnx  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            f"export_onnx: {error.name} is missing. Install what it needs with: pip "
-            "install onnx tf2onnx onnxruntime"
-        ) from error
-    if any(layer.compute_dtype != "float32" for layer in generator.layers):
-        weights = generator.get_weights()
-        generator = keras.models.clone_model(generator, clone_function=_to_float32)
-        generator.set_weights(weights)
 
     def load(part):
+        import onnxruntime
+
         session = onnxruntime.InferenceSession(part, providers=["CPUExecutionProvider"])
         return lambda images: session.run(None, {"images": images})[0]
 
-    return _export("export_onnx", generator, path, load, "onnx")
-
-
-def _to_float32(layer):
-    return type(layer).from_config({**layer.get_config(), "dtype": "float32"})
-
-
-def _check_file(owner, path, suffix):
-    path = check_path(owner, "path", path)
-    if path.suffix != suffix or path.is_dir():
+    path = check_path("export_onnx", "path", path)
+    if path.suffix != ".onnx" or path.is_dir():
         raise ValueError(
-            f"{owner}: path is {str(path)!r}, but must be a file's and end in "
-            f"{suffix!r}. Choose another path."
+            f"export_onnx: path is {str(path)!r}, but must be a file's and end in "
+            "'.onnx'. Choose another path."
         )
-    return path
+    try:
+        return _export("export_onnx", generator, path, "onnx", load)
+    except ImportError as error:
+        raise ImportError(
+            f"export_onnx: a package is missing ({error}). Install what it needs with: "
+            "pip install onnx tf2onnx onnxruntime"
+        ) from error
 
 
-def _export(owner, generator, path, load, kind="tf_saved_model"):
-    """Writes beside the path, compares, and moves there."""
+def _export(owner, generator, path, kind, load):
+    """Write beside the path, compare what `load` reads there, and move it."""
     network = compile_for_any_size(generator, owner)
+    low_precision = any(x.compute_dtype != "float32" for x in generator.layers)
+    if low_precision and kind == "onnx":
+        weights = generator.get_weights()
+        generator = keras.models.clone_model(generator, clone_function=_to_float32)
+        generator.set_weights(weights)
+        network, low_precision = compile_for_any_size(generator), False
     check_writable(path.parent)
     images = tf.TensorSpec((None, None, None, network.channels), name="images")
-    options = {"format": kind, "input_signature": [images]}
-    # In a folder, as the file needs its suffix; beside the path, as moving within a
-    # disk is atomic.
+    options = {"format": kind, "input_signature": [images], "verbose": False}
+    # Beside the path, as moving within a disk is atomic; in a folder, for the suffix.
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as scratch:
         part = os.path.join(scratch, path.name)
         with name_file_in_errors(path), warnings.catch_warnings():
             # Keras looks for a name that NumPy once had.
             warnings.filterwarnings("ignore", "In the future `np.object`")
             try:
-                if kind == "keras":
-                    generator.save(part)
-                else:
-                    generator.export(part, verbose=False, **options)
+                generator.export(part, **options)
             except tf.errors.ResourceExhaustedError as error:  # TensorFlow's full disk
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), part) from error
         # Neither square nor what the network was built for.
         shape = (2, network.fit(48), network.fit(49), network.channels)
         images = np.random.default_rng(0).uniform(-1, 1, shape).astype("float32")
         difference = float(np.abs(load(part)(images) - network.run(images)).max())
-        low = any(layer.compute_dtype != "float32" for layer in generator.layers)
-        tolerance = _LOW_PRECISION_TOLERANCE if low else _TOLERANCE
+        # An eighth of a level. In float32 programs differ by about 1e-5, as they add
+        # in different orders; numbers of 8 or 11 bits are rounded differently as well.
+        tolerance = 0.1 if low_precision else 1e-3
         if not difference <= tolerance:
             raise ValueError(
                 f"{owner}: the difference between the images of export and model is "
@@ -178,3 +135,7 @@ def _export(owner, generator, path, load, kind="tf_saved_model"):
             shutil.rmtree(path)
         os.replace(part, path)
     return difference
+
+
+def _to_float32(layer):
+    return type(layer).from_config({**layer.get_config(), "dtype": "float32"})

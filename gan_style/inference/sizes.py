@@ -32,7 +32,7 @@ class SizeRequirements(NamedTuple):
 
 
 def compile_for_any_size(generator, owner="compile_for_any_size"):
-    """Find out which image sizes a generator accepts, and compile it for all of them.
+    """Return a generator's `SizeRequirements`, found by trying, and compile it.
 
     Its layers are used themselves: no weight is copied, and later training shows. The
     answer is kept while the generator lives.
@@ -41,11 +41,8 @@ def compile_for_any_size(generator, owner="compile_for_any_size"):
         generator: a `keras.Model` from a batch of images to a batch of their size.
         owner: the public function that an error names.
 
-    Returns:
-        A `SizeRequirements`.
-
     Raises:
-        ValueError: when the network's results differ in size from its images.
+        ValueError: for another model, or one that changes the size of images.
 
     >>> from gan_style.models import unet_generator
     >>> network = compile_for_any_size(unet_generator((128, 128, 3), 2))
@@ -59,15 +56,14 @@ def compile_for_any_size(generator, owner="compile_for_any_size"):
         raise ValueError(
             f"{owner}: generator has inputs of shape {shape}, but must be a built "
             "keras.Model of images (batch, height, width, channels) with a fixed "
-            "number of channels. Pass one, such as unet_generator's."
+            "number of channels. Pass one, such as a CycleGAN's generator_ab."
         )
     # A strong reference would keep the generator, the key of its own entry, for ever.
     reference, channels = weakref.ref(generator), shape[-1]
 
     def forward(images):
         model = reference()
-        # `__call__` of a functional model insists on the size that it was built with,
-        # `call` goes straight to its layers.
+        # `__call__` insists on the size that a functional model was built with.
         step = model if shape[1:3] == (None, None) else model.call
         return tf.cast(step(images, training=False), tf.float32)
 

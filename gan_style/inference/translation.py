@@ -8,11 +8,17 @@ import tensorflow as tf
 from gan_style.inference.blended_tiles import blend_tiles
 from gan_style.inference.sizes import compile_for_any_size
 from gan_style.utils import checks
-from gan_style.utils.images import read_image, to_float, to_uint8
+from gan_style.utils.images import luma, read_image, to_float, to_uint8
 
 # Pixels that go through the network at once, unless a single image or tile is
 # larger: 4 images of 256 x 256. More is no faster on a CPU and needs more memory.
 _PIXELS_AT_ONCE = 4 * 256 * 256
+_FORMS = "(height, width, channels), a PIL image, a path, a file's bytes, or a list"
+_ADVICE = {  # by the channels that an image has, and those that the network needs
+    (4, 3): "Drop the fourth channel, which says what is transparent.",
+    (1, 3): "Repeat the grey channel, with numpy.repeat(images, 3, axis=-1).",
+    (3, 1): "Make the colours grey, as PIL's convert('L') does.",
+}
 
 
 def translate(generator, images, tile_size=None, overlap=None, batch_size=None):
@@ -23,15 +29,15 @@ def translate(generator, images, tile_size=None, overlap=None, batch_size=None):
 
     An image too large for the memory is cut into tiles, which overlap and are blended.
     That gives *another* image: instance norm evens out contrast and brightness in each
-    tile, so a dark corner becomes as bright as the rest, as measured by
-    `benchmarks/speed/translate.py --tiles`.
+    tile, so a dark corner becomes as bright as the rest.
 
     Args:
         generator: a `keras.Model` from images in [-1, 1] to such images.
         images: an image `(height, width, channels)`, a batch `(batch, height, width,
-            channels)`, a `PIL.Image` or the path of an image file; or a list of such
-            images, also of different sizes. Numbers are uint8, or float in [-1, 1].
-            The EXIF orientation of PIL images and files is applied.
+            channels)`, a `PIL.Image`, or the path or the bytes of an image file; or a
+            list of these, also of different sizes. Numbers are uint8, or float in
+            [-1, 1]. `read_image` reads PIL images and files, which become grey for a
+            generator of one channel.
         tile_size: pixels of a square tile's side; None translates every image whole.
         overlap: pixels that neighbouring tiles share; a quarter of `tile_size` by
             default, and half at most.
@@ -39,8 +45,8 @@ def translate(generator, images, tile_size=None, overlap=None, batch_size=None):
             many as the memory of a small machine holds.
 
     Returns:
-        NumPy arrays of the same shape and kind: uint8 for uint8, PIL images and files,
-        float32 in [-1, 1] for float; a list for a list.
+        NumPy arrays of the same shape: uint8 for uint8, PIL images and files, float32
+        in [-1, 1] for float; a list for a list.
 
     Raises:
         ValueError: for images of another type, range or shape.
@@ -66,18 +72,15 @@ def translate(generator, images, tile_size=None, overlap=None, batch_size=None):
             return image.copy()
         batch = image if image.ndim == 4 else image[None]
         parts = _translate_parts(network, batch, tile_size, overlap, batch_size)
-        if image.dtype == np.uint8:
-            parts = map(to_uint8, parts)
+        parts = map(to_uint8, parts) if image.dtype == np.uint8 else parts
         result = np.concatenate(list(parts))
         return result if image.ndim == 4 else result[0]
 
-    if isinstance(images, (list, tuple)):
-        return [run(image) for image in images]
-    return run(images)
+    return [*map(run, images)] if isinstance(images, (list, tuple)) else run(images)
 
 
 def _translate_parts(network, batch, tile_size, overlap, batch_size):
-    """Yields the translations of a batch, as many at once as fit, or one in tiles."""
+    """Yield the translations of a batch, as many at once as fit, or one in tiles."""
     height, width = batch.shape[1:3]
     rows, columns = network.fit(height), network.fit(width)
     # Padding on every side would keep the image centred, but would shift the grid of
@@ -85,13 +88,15 @@ def _translate_parts(network, batch, tile_size, overlap, batch_size):
     padding = ((0, 0), (0, rows - height), (0, columns - width), (0, 0))
     pixels = tile_size**2 if tile_size else rows * columns
     together = batch_size or max(1, _PIXELS_AT_ONCE // pixels)
+    step = 1 if tile_size else together
 
     def translate_tiles(places):
-        for some in _parts(places, together):
+        for start in range(0, len(places), together):
+            some = places[start : start + together]
             yield from _run(network, np.stack([part[0][place] for place in some]))
 
-    for part in _parts(batch, 1 if tile_size else together):
-        part = np.pad(part, padding, mode="reflect")
+    for start in range(0, len(batch), step):
+        part = np.pad(batch[start : start + step], padding, mode="reflect")
         if tile_size:
             grid = tile_size, overlap, network.multiple
             result = blend_tiles(rows, columns, *grid, translate_tiles)[None]
@@ -101,22 +106,28 @@ def _translate_parts(network, batch, tile_size, overlap, batch_size):
 
 
 def _check_image(image, channels):
+    """Return an image or a batch as uint8 or float32, with the network's channels."""
+    if isinstance(image, (str, bytes, os.PathLike)) or hasattr(image, "getexif"):
+        image = read_image(image)
+        if channels == 1:
+            image = np.rint(luma(image.astype("float32"))).astype("uint8")[..., None]
+        elif channels != 3:
+            raise ValueError(
+                f"translate: generator has {channels} channels, but must have 1 or 3 "
+                "for image files. Pass arrays."
+            )
     if isinstance(image, (list, tuple)):
         raise ValueError(
-            "translate: a list holds a list, but must hold arrays, PIL images or "
-            "paths. Make numbers an array with numpy.asarray."
+            "translate: a list holds a list, but must hold images. Make numbers an "
+            "array with numpy.asarray."
         )
-    if isinstance(image, (str, os.PathLike)) or hasattr(image, "getexif"):
-        image = read_image(image)
-    what = "(height, width, channels), a PIL image or a path"
-    image = checks.check_array("translate", "an image", image, shape=what)
-    shape = image.shape
-    if image.ndim not in (3, 4) or shape[-1] != channels or 0 in shape[-3:]:
-        advice = "Add the axis of the channels."
-        if image.ndim in (3, 4) and shape[-1] == 4 and channels == 3:
-            advice = "Drop the fourth channel, which says what is transparent."
-        elif image.ndim in (3, 4) and shape[-3] == channels:
+    image = checks.check_array("translate", "an image", image, shape=_FORMS)
+    shape, known = image.shape, image.ndim in (3, 4)
+    if not known or shape[-1] != channels or 0 in shape[-3:]:
+        advice = "Convert the channels." if known else "Add the axis of the channels."
+        if known and shape[-3] == channels:
             advice = "Put the channels last, with numpy.moveaxis(images, -3, -1)."
+        advice = _ADVICE.get((known and shape[-1], channels), advice)
         raise ValueError(
             f"translate: the images' shape is {shape}, but must be (height, "
             f"width, {channels}) or (batch, height, width, {channels}). {advice}"
@@ -148,7 +159,3 @@ def _run(network, images):
             "finite: its training has diverged. Load an earlier state."
         )
     return result
-
-
-def _parts(sequence, size):
-    return (sequence[i : i + size] for i in range(0, len(sequence), size))

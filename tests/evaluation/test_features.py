@@ -16,7 +16,9 @@ from gan_style.models.vgg import vgg_features
 
 @pytest.fixture(scope="module")
 def vgg16():
-    return image_features("vgg16", batch_size=2)
+    features = image_features("vgg16")
+    features.batch_size = 2
+    return features
 
 
 # Other shapes are convolved in another order, and a root magnifies a small rounding.
@@ -90,6 +92,13 @@ def test_images_are_resized_where_a_network_wants_a_size():
     np.testing.assert_allclose(got, [[50] * 3, [0] * 3], atol=1e-3)
 
 
+def test_grey_and_transparent_images_are_seen_in_rgb():
+    mean = ImageFeatures("mean", lambda images: images.mean((1, 2)))
+    grey, clear = np.full((4, 4, 1), 50, "uint8"), np.full((4, 4, 4), 51, "uint8")
+    white = 0.8 * 255 + 0.2 * 51
+    np.testing.assert_allclose(mean([grey, clear]), [[50] * 3, [white] * 3], rtol=1e-6)
+
+
 @pytest.mark.parametrize("error", [urllib.error.URLError("no route"), TimeoutError()])
 def test_auto_falls_back_where_inception_is_out_of_reach(monkeypatch, tmp_path, error):
     def unreachable(*args, **kwargs):
@@ -104,7 +113,8 @@ def test_auto_falls_back_where_inception_is_out_of_reach(monkeypatch, tmp_path, 
 
 @pytest.mark.parametrize("network", ["auto", "inception"])
 def test_weights_that_are_damaged_are_not_used(monkeypatch, tmp_path, network):
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path.parent))
+    monkeypatch.setenv("KERAS_HOME", f"~/{tmp_path.name}")
     path = tmp_path / "models" / Path(WEIGHTS).name
     path.parent.mkdir()
     path.write_bytes(b"half")

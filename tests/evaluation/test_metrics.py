@@ -4,6 +4,7 @@ from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from gan_style.evaluation import metrics
 from gan_style.evaluation.metrics import kernel_inception_distance
@@ -152,10 +153,32 @@ def test_paired_error_refuses(images, truth, message):
         metrics.paired_error(images, truth)
 
 
-def test_baselines_reach_the_targets_statistics():
+def test_channels_that_differ_are_refused():
+    colours, grey = np.zeros((2, 4, 4, 3), "uint8"), np.zeros((2, 4, 4, 1), "uint8")
+    for call in (
+        lambda: metrics.colour_statistics([*colours, *grey]),
+        lambda: metrics.baselines(colours, grey, grey),
+        lambda: metrics.report(grey, grey, colours),
+    ):
+        with pytest.raises(ValueError, match=r"images have \[1, 3\] channels"):
+            call()
+    with pytest.raises(ValueError, match="the same as in images"):
+        metrics.paired_error(grey, colours)
+    with pytest.raises(ValueError, match=r"\(4, 4, 2\)"):
+        metrics.paired_error(colours[..., :2], colours[..., :2])
+
+
+def test_pil_images_are_looked_at_as_a_person_does():
+    colours = np.random.default_rng(0).integers(0, 256, (9, 9, 3), dtype="uint8")
+    palette = Image.fromarray(colours).convert("P")
+    assert metrics.paired_error([palette], [np.asarray(palette.convert("RGB"))]) == 0
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_baselines_reach_the_targets_statistics(channels):
     rng = np.random.default_rng(0)
-    source = rng.integers(80, 120, (4, 16, 16, 3), dtype="uint8")
-    target = rng.integers(90, 190, (4, 16, 16, 3), dtype="uint8")
+    source = rng.integers(80, 120, (4, 16, 16, channels), dtype="uint8")
+    target = rng.integers(90, 190, (4, 16, 16, channels), dtype="uint8")
     target[..., 0] //= 2
     made = metrics.baselines(source, source, target)
     mean, deviation = metrics.colour_statistics(target)

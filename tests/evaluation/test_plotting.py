@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -100,6 +101,60 @@ def test_shows_small_maps_as_large_as_the_images(images):
     assert bright.sum() == 32 * 32 * 15 / 16
 
 
+@pytest.mark.parametrize("form", ["uint8", "float", "without channels", "PIL"])
+def test_grey_images_are_grey(images, form):
+    grey = images[0, ..., :1]
+    given = {
+        "uint8": grey,
+        "float": grey / np.float32(127.5) - 1,
+        "without channels": grey[..., 0],
+        "PIL": Image.fromarray(grey[..., 0]),
+    }[form]
+    shown = plotting.rendered(plotting.image_row([given], zoom=2))
+    assert contains(shown, blocks(grey.repeat(3, -1), 2))
+
+
+def test_maps_are_in_colours(images):
+    grey = images[0, ..., :1]
+    floats = grey / np.float32(255)
+    for row, options in (
+        ([grey], {"map_range": (0, 255)}),
+        ([floats], {"map_range": (0, 1)}),
+        ([floats[..., 0]], {}),
+        ([9 * floats], {}),
+        ([grey.astype(int)], {}),
+        ([grey[..., 0] > 99], {}),
+    ):
+        shown = plotting.rendered(plotting.image_row(row, zoom=1, **options))
+        assert np.ptp(shown.astype(int), axis=-1).max() > 50
+
+
+def test_transparent_parts_are_white_and_palettes_are_looked_up(images):
+    see_through = np.concatenate([images[0], np.zeros((16, 16, 1), "uint8")], -1)
+    for given in (see_through, Image.fromarray(see_through)):
+        shown = plotting.rendered(plotting.image_row([given], zoom=1))
+        assert (shown == 255).all()
+    palette = Image.fromarray(images[0]).convert("P")
+    shown = plotting.rendered(plotting.image_row([palette], zoom=1))
+    assert contains(shown, np.asarray(palette.convert("RGB")))
+
+
+def test_a_single_image_is_a_grid_of_one(images):
+    wanted = plotting.rendered(plotting.image_row(images[:1]))
+    for drawn in (
+        plotting.image_row(images[0]),
+        plotting.image_grid(images[0]),
+        plotting.image_grid([images[0]]),
+        plotting.image_grid(images[:1]),
+        plotting.image_row(Image.fromarray(images[0])),
+    ):
+        np.testing.assert_array_equal(plotting.rendered(drawn), wanted)
+    column = plotting.rendered(plotting.image_grid(images, zoom=1))
+    assert column.shape[0] > 4 * 16 and all(contains(column, x) for x in images)
+    maps = plotting.image_row(np.zeros((3, 4, 4)), zoom=1)
+    assert len(maps.axes) == 3
+
+
 def test_titles_appear(images):
     def ink(**titles):
         return (plotting.rendered(plotting.image_row(images, **titles)) < 99).sum()
@@ -123,6 +178,43 @@ def test_works_without_a_screen_and_leaves_pyplot_alone():
         check=True,
         env={"PATH": "", "MPLBACKEND": "TkAgg", "PYTHONPATH": ":".join(sys.path)},
     )
+
+
+@pytest.fixture
+def viewer(monkeypatch):
+    """What the system's viewer was given, on Linux with a screen."""
+    shown = []
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setattr("PIL.ImageShow.show", lambda x: shown.append(x) or True)
+    return shown
+
+
+def test_a_script_shows_figures_in_the_systems_viewer(images, viewer):
+    figure = plotting.image_row(images)
+    figure.show()
+    np.testing.assert_array_equal(viewer[0], plotting.rendered(figure))
+
+
+def test_a_script_without_a_screen_says_what_to_do(images, viewer, monkeypatch):
+    monkeypatch.delenv("DISPLAY")
+    with pytest.warns(UserWarning, match=r"no screen.*savefig\('figure.png'\)"):
+        plotting.bars({"a": 1}, "b").show()
+    assert not viewer
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plotting.image_row(images).show(warn=False)
+
+
+def test_a_notebook_shows_figures_below_the_cell(images, viewer, monkeypatch):
+    shown = []
+    monkeypatch.setitem(sys.modules, "ipykernel", sys)
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    figure = plotting.image_row(images)
+    figure.show()
+    assert shown == [figure] and not viewer
 
 
 def history(*without):
@@ -220,7 +312,9 @@ def test_bars_carry_their_numbers():
             "row_titles has 0 items",
         ),
         ([np.zeros((1, 8, 8, 3), "uint8")], {"zoom": 0.5}, "zoom is 0.5"),
-        ([np.zeros((1, 8, 8, 4), "uint8")], {}, r"\(8, 8, 4\)"),
+        ([np.zeros((1, 8, 8, 2), "uint8")], {}, r"\(8, 8, 2\)"),
+        ([[np.zeros(8, "uint8")]], {}, r"\(8,\)"),
+        ([["x.png"]], {}, "an image is 'x.png'"),
         ([np.zeros((1, 8, 8, 3), "int64")], {}, "int64"),
         ([np.full((1, 8, 8, 3), 255.0)], {}, "255"),
         ([np.full((1, 8, 8, 3), np.nan)], {}, "nan"),

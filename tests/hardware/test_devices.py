@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from gan_style.hardware import devices
-from gan_style.hardware.devices import choose, instruction_sets, recommend
+from gan_style.hardware.devices import instruction_sets, recommend
 
 
 def gpu(*capability, name="A GPU"):
@@ -24,7 +24,7 @@ def gpu(*capability, name="A GPU"):
     ],
 )
 def test_gpus_by_their_capability(capability, policy):
-    got = choose([gpu(*capability)], {"amx_bf16"})
+    got = recommend([gpu(*capability)], {"amx_bf16"})
     assert (got.policy, got.jit_compile) == (policy, True)
     assert ".".join(map(str, capability)) in got.reason
 
@@ -39,17 +39,17 @@ def test_gpus_by_their_capability(capability, policy):
     ],
 )
 def test_cpus_by_their_instructions(flags, policy):
-    got = choose([], flags)
+    got = recommend([], flags)
     assert (got.policy, got.jit_compile) == (policy, False)
 
 
 def test_the_oldest_of_several_gpus_decides():
-    assert choose([gpu(9, 0), gpu(7, 5, name="T4")], ()).reason.startswith("T4")
+    assert recommend([gpu(9, 0), gpu(7, 5, name="T4")], ()).reason.startswith("T4")
 
 
 @pytest.mark.parametrize("details", [{}, {"device_name": "METAL"}])
 def test_a_gpu_that_says_nothing_gets_the_reference(details):
-    got = choose([details, gpu(9, 0)], {"avx512_bf16"})
+    got = recommend([details, gpu(9, 0)], {"avx512_bf16"})
     assert (got.policy, got.jit_compile) == ("float32", False)
 
 
@@ -100,7 +100,7 @@ def test_recommends_for_the_visible_devices(monkeypatch):
     monkeypatch.setattr(devices, "instruction_sets", lambda: {"avx512_bf16"})
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [])
     got = recommend()
-    assert got == choose([], {"avx512_bf16"})
+    assert got == recommend([], {"avx512_bf16"})
     assert keras.DTypePolicy(got.policy).compute_dtype == "bfloat16"
 
 

@@ -1,11 +1,13 @@
 """Exports against the models that they came from."""
 
 import gc
+import sys
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.cyclegans import small
 
 from gan_style.inference import export
 from gan_style.models import resnet_generator, unet_generator
@@ -30,15 +32,7 @@ def random_images(*shape):
     return np.random.default_rng(1).uniform(-1, 1, shape).astype("float32")
 
 
-def test_keras_file_gives_the_image(generator, tmp_path):
-    path = tmp_path / "deep" / "g.keras"
-    assert export.export_keras(generator, path) <= 1e-6
-    x = random_images(2, 32, 32, 3)
-    loaded = keras.models.load_model(path)
-    np.testing.assert_allclose(loaded(x), generator(x), atol=1e-6)
-
-
-def test_the_files_model_lives_until_it_is_compared(tmp_path, monkeypatch):
+def test_what_was_written_lives_until_it_is_compared(tmp_path, monkeypatch):
     compile_model = export.compile_for_any_size
 
     def with_a_collection(*arguments):
@@ -52,7 +46,7 @@ def test_the_files_model_lives_until_it_is_compared(tmp_path, monkeypatch):
 
     monkeypatch.setattr(export, "compile_for_any_size", with_a_collection)
     model = unet_generator((16, 16, 3), 2)
-    assert export.export_keras(model, tmp_path / "it.keras") < 1e-3
+    assert export.export_savedmodel(model, tmp_path / "deep" / "it") < 1e-3
 
 
 def test_savedmodel_gives_the_image_at_compile_for_any_size(generator, tmp_path):
@@ -99,19 +93,39 @@ def test_mixed_precision_is_exported(policy, tmp_path):
 
 def test_an_export_that_differs_is_not_kept(tmp_path, monkeypatch):
     model = resnet_generator((16, 16, 3), 2, 1)
-    save = model.save
+    export_model = model.export
 
-    def save_another(path):
+    def export_another(path, **options):
         model.layers[-2].bias.assign_add([0.1, 0, 0])
-        save(path)
+        export_model(path, **options)
         model.layers[-2].bias.assign_sub([0.1, 0, 0])
 
-    (tmp_path / "g.keras").write_text("what was there")
-    monkeypatch.setattr(model, "save", save_another)
+    (tmp_path / "g").mkdir()
+    (tmp_path / "g" / "saved_model.pb").write_text("what was there")
+    monkeypatch.setattr(model, "export", export_another)
     with pytest.raises(ValueError, match="export and model is 0.09.*nothing was kept"):
-        export.export_keras(model, tmp_path / "g.keras")
-    assert [p.name for p in tmp_path.iterdir()] == ["g.keras"]
-    assert (tmp_path / "g.keras").read_text() == "what was there"
+        export.export_savedmodel(model, tmp_path / "g")
+    assert [p.name for p in tmp_path.iterdir()] == ["g"]
+    assert (tmp_path / "g" / "saved_model.pb").read_text() == "what was there"
+
+
+def test_a_generator_that_was_fitted_is_exported(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    model = unet_generator((16, 16, 1), 2)
+    model.compile("adam", "mse")
+    x = random_images(2, 16, 16, 1)
+    model.fit(x, x, verbose=0)
+    assert export.export_savedmodel(model, "~/grey") < 1e-4
+    loaded = tf.saved_model.load(str(tmp_path / "grey"))
+    np.testing.assert_allclose(loaded.serve(x), model(x), atol=1e-4)
+
+
+def test_without_its_packages_onnx_says_what_to_install(tmp_path, monkeypatch):
+    for package in ("onnx", "tf2onnx", "onnxruntime"):
+        monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ImportError, match="pip install onnx tf2onnx onnxruntime"):
+        export.export_onnx(unet_generator((16, 16, 3), 2), tmp_path / "g.onnx")
+    assert not any(tmp_path.iterdir())
 
 
 def test_other_goals_are_refused(tmp_path):
@@ -120,8 +134,8 @@ def test_other_goals_are_refused(tmp_path):
     (tmp_path / "full" / "diary.txt").write_text("dear diary")
     with pytest.raises(ValueError, match="holds other files, but must be"):
         export.export_savedmodel(model, tmp_path / "full")
-    with pytest.raises(ValueError, match="end in '.keras'"):
-        export.export_keras(model, tmp_path / "g.h5")
+    with pytest.raises(ValueError, match="such as a CycleGAN's generator_ab"):
+        export.export_savedmodel(small(16), tmp_path / "g")
     with pytest.raises(ValueError, match="end in '.onnx'"):
         export.export_onnx(model, tmp_path / "g")
     assert (tmp_path / "full" / "diary.txt").exists()

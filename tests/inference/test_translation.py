@@ -116,6 +116,65 @@ def test_lists_hold_images_of_every_kind_and_size(identity, tmp_path):
     assert translate(identity, np.zeros((0, 4, 4, 3), "uint8")).shape == (0, 4, 4, 3)
 
 
+def test_a_path_in_the_home_folder_is_found(identity, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Image.fromarray(photo(6, 9)).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(translate(identity, "~/a.png"), photo(6, 9))
+
+
+def encoded(image):
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "LA", "1", "I;16"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_files_of_every_kind_become_what_the_generator_needs(mode, channels):
+    given = Image.fromarray(photo(6, 9))
+    given = (
+        given.convert("L").convert("I;16") if mode == "I;16" else given.convert(mode)
+    )
+    if mode == "RGBA":
+        given.putalpha(Image.fromarray(photo(6, 9)[..., 0]))
+    seen = Image.fromarray(read_image(given))
+    wanted = np.asarray(seen.convert("L"))[..., None] if channels == 1 else seen
+    for form in (given, encoded(given)):
+        got = translate(same(channels), form)
+        assert got.shape == (6, 9, channels) and got.dtype == np.uint8
+        # Pillow rounds the weights of red, green and blue.
+        assert np.abs(got.astype(int) - np.asarray(wanted)).max() <= (channels == 1)
+
+
+def test_a_grey_file_keeps_its_levels_in_a_grey_generator():
+    grey = np.arange(256, dtype="uint8").reshape(16, 16)
+    got = translate(same(1), Image.fromarray(grey))
+    np.testing.assert_array_equal(got[..., 0], grey)
+
+
+def test_a_generator_of_other_channels_gets_no_files():
+    for form in (Image.new("RGBA", (4, 4)), encoded(Image.new("RGBA", (4, 4)))):
+        with pytest.raises(ValueError, match="4 channels, but must have 1 or 3"):
+            translate(same(4), form)
+    clear = photo(4, 4, 4)
+    np.testing.assert_array_equal(translate(same(4), clear), clear)
+
+
+@pytest.mark.parametrize(
+    ("channels", "given", "advice"),
+    [
+        (1, 3, r"convert\('L'\)"),
+        (3, 1, r"numpy.repeat\(images, 3, axis=-1\)"),
+        (3, 4, "Drop the fourth channel"),
+        (4, 3, "Convert the channels"),
+    ],
+)
+def test_arrays_of_other_channels_are_refused(channels, given, advice):
+    for shape in ((8, 8, given), (2, 8, 8, given)):
+        with pytest.raises(ValueError, match=advice):
+            translate(same(channels), np.zeros(shape, "uint8"))
+
+
 def test_a_image_held_sideways_comes_out_upright(identity):
     exif, file = Image.Exif(), io.BytesIO()
     exif[0x0112] = 6
@@ -219,6 +278,10 @@ IDENTITY = same()
         ([[np.zeros((4, 4, 3), "uint8")]], "a list holds a list"),
         (None, "an image is None"),
         ("nowhere.png", "nowhere.png"),
+        (b"", "an image of 0 bytes"),
+        (b"GIF89b", "is not an image"),
+        ((x for x in ()), "an image is <generator.* or a list"),
+        ({"a": 1}, "an image is {'a': 1}.* or a list"),
     ],
 )
 def test_other_images_are_refused(identity, images, message):

@@ -220,15 +220,12 @@ CALLS = {
     "train steps": lambda m, x: distribution.train(
         m.model, m.data.train, 0 if isinstance(x, int) and x > 0 else x
     ),
-    "export_keras": lambda m, x: export.export_keras(x, "x.keras"),
-    "export_keras path": lambda m, x: export.export_keras(m.same, x),
+    "export_savedmodel": lambda m, x: export.export_savedmodel(x, "exported"),
+    "export_savedmodel folder": lambda m, x: export.export_savedmodel(m.same, x),
     "translate_folder generator": lambda m, x: folders.translate_folder(x, "in", "out"),
     "translate_folder source": lambda m, x: folders.translate_folder(m.same, x, "out"),
     "translate_folder target": lambda m, x: folders.translate_folder(
         m.same, "in", x, progress=False
-    ),
-    "translate_folder kind": lambda m, x: folders.translate_folder(
-        m.same, "in", "out", kind=x, progress=False
     ),
     "kernel_inception_distance": lambda m, x: metrics.kernel_inception_distance(
         x, FEATURES[0]

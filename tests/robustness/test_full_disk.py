@@ -24,7 +24,7 @@ from helpers.server import Server, archive
 from gan_style import samples
 from gan_style.datasets import downloads
 from gan_style.datasets.downloads import fetch_dataset
-from gan_style.inference.export import export_keras, export_savedmodel
+from gan_style.inference.export import export_savedmodel
 from gan_style.inference.folders import translate_folder
 from gan_style.models import resnet_generator, vgg
 from gan_style.style_transfer.checkpoints import save_run
@@ -109,7 +109,6 @@ WRITERS = {
     ),
     "0000.png": film,
     "losses.csv": curves,
-    "it.keras": lambda folder, generator: export_keras(generator, folder / "it.keras"),
     "served": lambda folder, generator: export_savedmodel(generator, folder / "served"),
 }
 
