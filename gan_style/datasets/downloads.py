@@ -1,15 +1,13 @@
 """The original CycleGAN datasets: downloaded once, and checked before unpacking."""
 
+import os
+import shutil
 from collections import namedtuple
+from pathlib import Path
 
 from gan_style.utils.checks import check_choice, check_path
-from gan_style.utils.download import (
-    DownloadFailed,
-    cache_folder,
-    download,
-    locked,
-    unpack,
-)
+from gan_style.utils.download import DownloadFailed, cache_folder, download
+from gan_style.utils.files import locked, name_file_in_errors
 
 # The licences are not stated, so the archives are never passed on.
 SITE = "https://efrosgans.eecs.berkeley.edu/cyclegan/datasets"
@@ -73,3 +71,15 @@ def fetch_dataset(name, site=None, cache=None):
             f"{name}.zip into {cache}."
         ) from error
     return folder
+
+
+def unpack(archive, folder, inside):
+    """Unpack the folder `inside` of a zip archive, whose hash was checked, whole."""
+    partial = Path(folder).with_name(f".{Path(folder).name}.unpacking")
+    shutil.rmtree(partial, ignore_errors=True)  # a killed process may have left it
+    try:
+        with name_file_in_errors(folder):
+            shutil.unpack_archive(archive, partial, "zip")
+            os.replace(partial / inside, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

@@ -4,11 +4,9 @@ import os
 import warnings
 from functools import cached_property
 
-import numpy as np
-
 from gan_style.datasets import downloads, samples, tfrecords
 from gan_style.datasets.pipeline import Images, evaluation_set, training_set
-from gan_style.datasets.sources import FileImages, SampleImages, Subset
+from gan_style.datasets.sources import FileImages, SampleImages
 from gan_style.utils.checks import (
     check_choice,
     check_int,
@@ -16,17 +14,22 @@ from gan_style.utils.checks import (
     check_path,
     summarize,
 )
-from gan_style.utils.images import NoImages, UnreadableImage, found, list_images
+from gan_style.utils.images import (
+    SUFFIXES,
+    NoImages,
+    UnreadableImage,
+    find_images,
+    found,
+)
 
 SAMPLES = {
     "samples/fruit": ("apple", "orange"),
     "samples/landscape": ("photograph", "painting"),
 }
-_PARTS = ("trainA", "trainB", "testA", "testB")
 _LAYOUTS = (
-    (("A", "B"), _PARTS),
-    (("monet", "photo"), ("monet_tfrec", "photo_tfrec", "", "")),
-    (("monet", "photo"), ("monet_jpg", "photo_jpg", "", "")),
+    (("A", "B"), ("trainA", "trainB", "testA", "testB")),
+    (("monet", "photo"), ("monet_tfrec", "photo_tfrec")),
+    (("monet", "photo"), ("monet_jpg", "photo_jpg")),
 )
 _CHECKED = 10_000  # a folder of more files is not looked through before training
 
@@ -99,28 +102,34 @@ def load(
     if test_count is not None:
         test_count = check_int("load", "test_count", test_count, minimum=0)
     cache = check_number("load", "cache_megabytes", cache_megabytes) * 2**20
-    check_choice("load", "unreadable", unreadable, ("error", "skip"))
-    names, parts, truths = _find(source, train_count, test_count)
+    skip = check_choice("load", "unreadable", unreadable, ("error", "skip")) == "skip"
+    messages = {}  # by the name of the image that is left out
+    names, parts, truths = _find(source, train_count, test_count, messages)
     if swap:
         names, truths = names[::-1], truths[::-1]
         parts = [parts[i] for i in (1, 0, 3, 2)]
-    skipped = {} if unreadable == "skip" else None
-    parts = [
-        _readable(part, skipped, image_size * (i > 1)) for i, part in enumerate(parts)
-    ]
+    for i, part in enumerate(parts):
+        # Training uses another image in a broken one's place when it meets it; tests
+        # have no other, so there the whole file is looked at now.
+        parts[i] = _readable(part, messages, skip, image_size if i > 1 and skip else 0)
+    if messages:
+        first, more = list(messages.values())[:5], len(messages) - 5
+        first += [f"{more} more, see `skipped`."] * (more > 0)
+        warnings.warn("Skipped: " + "\n".join(first), stacklevel=2)
 
     larger = round(image_size * 286 / 256)
     # Images that are not square need more: a third more from most cameras.
     training = sum(map(len, parts[:2])) * larger**2 * 3 * 4 / 3
     testing = sum(map(len, parts[2:])) * image_size**2 * 3
     scaled = (Images(part, larger, training <= cache, False) for part in parts[:2])
+    skipped = messages if skip else None
     train = training_set(*scaled, image_size, batch_size, seed, skipped)
     images = [Images(part, image_size) for part in parts[:2]]
     keep = training + testing <= cache
     images += [Images(part, image_size, keep) for part in parts[2:]]
     truths = [truth if truth is None else Images(truth, image_size) for truth in truths]
     test = evaluation_set(*images[2:], batch_size)
-    return Data(names, train, test, images, truths, skipped)
+    return Data(names, train, test, images, truths, messages)
 
 
 class Data:
@@ -134,22 +143,22 @@ class Data:
             starts at step `train.cursor.step`, which `CycleGAN.fit` sets.
         test: a `tf.data.Dataset` of such pairs of test images, not augmented.
         train_a, train_b, test_a, test_b: sequences of uint8 `(image_size, image_size,
-            3)` images, read when they are asked for; a slice is one array.
+            3)` images, read when they are asked for; a slice, a list of indices or a
+            mask gives one array.
         truth_ab, truth_ba: for samples, the ground truth: what a perfect translation
             of `test_a` and `test_b` looks like, uint8 arrays; else None.
         steps_per_epoch: batches of one epoch.
         image_size: the side of the images.
+        skipped: messages, each naming an image that could not be read so far, or that
+            is not used: of another kind, or in a subfolder.
     """
 
-    def __init__(self, names, train, test, images, truths, skipped):
-        self.names = names
-        self.train = train
-        self.test = test
+    def __init__(self, names, train, test, images, truths, messages):
+        self.names, self.train, self.test = names, train, test
         self.train_a, self.train_b, self.test_a, self.test_b = images
         self.steps_per_epoch = train.cursor.steps_per_epoch
         self.image_size = self.test_a.size
-        self._truths = truths
-        self._skipped = skipped
+        self._truths, self._messages = truths, messages
 
     @cached_property
     def truth_ab(self):
@@ -161,8 +170,7 @@ class Data:
 
     @property
     def skipped(self):
-        """What could not be read so far: messages, each naming its image."""
-        return list((self._skipped or {}).values())
+        return list(self._messages.values())
 
     def __repr__(self):
         a, b = self.names
@@ -173,110 +181,98 @@ class Data:
         )
 
 
-def _find(source, train_count, test_count):
+def _find(source, train_count, test_count, messages):
     """Return the names of both domains, the four parts, and both ground truths."""
     if isinstance(source, str) and source in SAMPLES:
         a, b = SAMPLES[source]
         test_count = 50 if test_count is None else test_count
         counts = 2 * [train_count or 500] + 4 * [test_count]
         # Seeds far apart: no scene comes twice, and no pair hides in the training set.
-        which = zip((a, b, a, b, b, a), (1, 2, 3, 4, 3, 4), counts, strict=True)
-        draw = getattr(samples, source.split("/")[1])
-        drawn = [SampleImages(draw, kind, n * 10**6, count) for kind, n, count in which]
+        starts = (n * 10**6 for n in (1, 2, 3, 4, 3, 4))
+        seeds = [range(n, n + count) for n, count in zip(starts, counts, strict=True)]
+        draw, kinds = getattr(samples, source.split("/")[1]), (a, b, a, b, b, a)
+        drawn = [SampleImages(draw, *one) for one in zip(kinds, seeds, strict=True)]
         return (a, b), drawn[:4], drawn[4:]
-    if isinstance(source, (tuple, list)):
-        if len(source) != 2:
-            raise ValueError(
-                f"load: source is {len(source)} folders, but must be two, (a, b)."
-            )
-        folders = [check_path("load", "a folder of source", path) for path in source]
-        names = tuple(folder.name for folder in folders)
-        folders += None, None
-    else:
-        names, folders = _folders(source)
-    parts = [folder and _folder(folder) for folder in folders]
+    names, folders = _folders(source)
+    parts = [folder and _folder(folder, messages) for folder in folders]
     for i in (0, 1):
-        counts = train_count, test_count
-        parts[i], parts[i + 2] = _divide(folders[i], parts[i], parts[i + 2], *counts)
+        train, test, count = parts[i], parts[i + 2], len(parts[i])
+        if test is None:  # the last images of training
+            count -= test_count or 0
+            test = train.some(range(max(count, 0), len(train)))
+        if count < 1:
+            raise ValueError(
+                f"load: test_count is {test_count}, but must be at most "
+                f"{len(train) - 1}: {folders[i]} holds {len(train)} images, one of "
+                "which training needs. Add images, or a folder of test images."
+            )
+        parts[i] = train.some(range(min(train_count or count, count)))
+        most = len(test) if test_count is None else test_count
+        parts[i + 2] = test.some(range(min(most, len(test))))
     return names, parts, (None, None)
 
 
 def _folders(source):
-    """Return the names of both domains, and the folders of the four parts or None."""
-    expected = (
-        f"a name ({', '.join([*SAMPLES, *downloads.DATASETS])}), a folder with trainA, "
-        "trainB, testA and testB, or two folders (a, b)"
+    """Return the names of both domains, and the folders of the parts or None."""
+    wrong = (
+        f"load: source is {summarize(source)}, %s, but must be a name "
+        f"({', '.join([*SAMPLES, *downloads.DATASETS])}), a folder with trainA and "
+        "trainB (testA and testB), or with monet_tfrec and photo_tfrec, or two folders "
+        "(a, b). Name the subfolders so, or give two folders, load((a, b))."
     )
     if not isinstance(source, (str, os.PathLike)):
-        raise ValueError(
-            f"load: source is {summarize(source)}, but must be {expected}."
-        )
+        pair = list(source) if isinstance(source, (tuple, list)) else []
+        if len(pair) != 2:
+            raise ValueError(wrong % f"a {type(source).__name__}")
+        pair = [check_path("load", "a folder of source", path) for path in pair]
+        return tuple(folder.name for folder in pair), [*pair, None, None]
     folder, names = check_path("load", "source", source), None
     if source in downloads.DATASETS and not folder.is_dir():
         names = downloads.DATASETS[source].names
         folder = downloads.fetch_dataset(source)
-    try:
-        inside = os.listdir(folder)
-    except OSError as error:
-        raise NoImages(
-            f"load: source is {str(source)!r}, which cannot be read "
-            f"({error.strerror}), but must be {expected}."
-        ) from error
     for usual, parts in _LAYOUTS:
-        if {*parts[:2]} <= {*inside}:
-            there = [folder / part if part in inside else None for part in parts]
-            return names or usual, there
-    raise NoImages(
-        f"load: source is {str(source)!r}, which holds {found(inside)}, but must hold "
-        "trainA and trainB (with testA and testB), or monet_tfrec and photo_tfrec. "
-        "Name the subfolders so, or give two folders, load((a, b))."
-    )
+        there = [folder / part if (folder / part).is_dir() else None for part in parts]
+        if there[0] and there[1]:
+            return names or usual, [*there, None, None][:4]
+    what = f"which holds {found(folder)}" if folder.is_dir() else "which is no folder"
+    raise NoImages(wrong % what)
 
 
-def _folder(folder):
-    if folder.is_dir() and tfrecords.shards_of(folder):
-        return tfrecords.RecordImages(folder)
-    return FileImages(list_images(folder))
+def _folder(folder, messages):
+    """Return the images of a folder, and note what looks like one but is not used."""
+    images, unused = find_images(folder)
+    shards = tfrecords.find_shards(folder)
+    if shards:
+        images, unused = [], images + unused
+    elif not images:
+        raise NoImages(
+            f"{folder}: holds no image ({', '.join(sorted(SUFFIXES))}), but: "
+            f"{found(folder)}. Check the path."
+        )
+    for path in unused:
+        messages[str(path)] = (
+            f"{path}: is not used. Save it as JPEG or PNG, right in {folder}."
+        )
+    return tfrecords.RecordImages(folder) if shards else FileImages(images)
 
 
-def _divide(folder, train, test, train_count, test_count):
-    """Limit the images of one domain; use the last as tests where there are none."""
-    count = len(train)
-    if test is None:
-        count -= test_count or 0
-        if count < 1:
-            raise ValueError(
-                f"load: test_count is {test_count}, but {folder} holds {len(train)} "
-                f"images, one of which training needs. Give at most {len(train) - 1}."
-            )
-        test = Subset(train, range(count, len(train)))
-    elif test_count is not None:
-        test = Subset(test, range(min(test_count, len(test))))
-    return Subset(train, range(min(train_count or count, count))), test
+def _readable(source, messages, skip, side):
+    """Return the source without the images that are found to be broken already.
 
-
-def _readable(source, skipped, side):
-    """Return the source without the images that are found to be broken already."""
-    if len(source) > _CHECKED:
-        return source
+    With a `side`, they are read; else their headers are looked at.
+    """
     broken = {}
-    for index in range(len(source)):
+    for index in range(len(source) if len(source) <= _CHECKED else 0):
         try:
             source.check(index)
-            # Training uses another image in a broken one's place when it meets it;
-            # tests have no other, so there the whole file is looked at now.
-            if side and skipped is not None:
+            if side:
                 source.read(index, side)
         except UnreadableImage as error:
             broken[index] = str(error)
-    if not broken:
-        return source
-    if skipped is None or len(broken) == len(source):
+    if broken and (not skip or len(broken) == len(source)):
         raise UnreadableImage(
             f"load: source is broken, {len(broken)} of {len(source)} images cannot be "
             f"read. {next(iter(broken.values()))} unreadable='skip' omits them."
         )
-    for index, message in broken.items():
-        warnings.warn(f"Skipped: {message}", stacklevel=4)
-        skipped[source.name(index)] = message
-    return Subset(source, np.setdiff1d(np.arange(len(source)), list(broken)))
+    messages.update((source.name(index), broken[index]) for index in broken)
+    return source.some(i for i in range(len(source)) if i not in broken)

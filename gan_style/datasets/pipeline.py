@@ -6,6 +6,7 @@ shuffling buffer holds images or needs time to fill.
 """
 
 import collections.abc
+import functools
 import os
 import warnings
 
@@ -13,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from gan_style.utils.checks import summarize
 from gan_style.utils.images import UnreadableImage, to_float
 
 _LONGEST = 4  # times the shorter side; what is longer is cut
@@ -23,41 +25,43 @@ _BATCHES_AHEAD = 4
 class Images(collections.abc.Sequence):
     """A sequence of images of one size, each read when it is asked for.
 
-    Indexing gives uint8 `(size, size, 3)`, slicing such images stacked. An image
-    that is not square is cut to its middle.
+    An index gives uint8 `(size, size, 3)`; a slice, a list of indices or a mask gives
+    such images stacked. An image that is not square is cut to its middle.
 
     Args:
-        source: has a length, `read(index, side)` and `name(index)`.
+        source: a `gan_style.datasets.sources.Source`.
         size: the side of the images.
         keep: whether to keep in memory what was once read.
-        square: False keeps the longer side as well.
+        square: False keeps the longer side as well, up to 4 times the shorter one.
     """
 
     def __init__(self, source, size, keep=False, square=True):
-        self.source = source
-        self.size = size
-        self.keep = keep
-        self.square = square
+        self.source, self.size = source, size
+        self.keep, self.square = keep, square
         self._kept = {}
 
     def __len__(self):
         return len(self.source)
 
     def __getitem__(self, index):
-        if isinstance(index, slice):
-            chosen = [self[i] for i in range(*index.indices(len(self)))]
-            empty = np.empty((0, self.size, self.size, 3), np.uint8)
-            return np.stack(chosen) if chosen else empty
         try:
-            index = range(len(self))[index]
+            chosen = np.arange(len(self))[index]
         except IndexError:
-            raise IndexError(f"image {index} of {len(self)}") from None
-        if index in self._kept:
-            return self._kept[index]
-        image = self.source.read(index, self.size)
-        image = scale_to(image, self.size, 1 if self.square else _LONGEST)
-        if self.keep:
-            self._kept[index] = image
+            chosen = np.empty((0, 0))
+        if chosen.ndim > 1:
+            raise IndexError(
+                f"Images: the index is {summarize(index)}, but must be an integer, a "
+                f"slice, a list of integers or a mask of {len(self)} images."
+            )
+        if chosen.ndim == 1:
+            empty = np.empty((0, self.size, self.size, 3), np.uint8)
+            return np.stack([self[i] for i in chosen]) if chosen.size else empty
+        image = self._kept.get(int(chosen))
+        if image is None:
+            image = self.source.read(int(chosen), self.size)
+            image = _scale(image, self.size, 1 if self.square else _LONGEST)
+            if self.keep:
+                self._kept[int(chosen)] = image
         return image
 
     def __array__(self, dtype=None, copy=None):
@@ -71,13 +75,10 @@ class Images(collections.abc.Sequence):
         return self.source.name(index)
 
 
-def scale_to(image, side, longest):
+def _scale(image, side, longest):
     """Scale a uint8 image until its shorter side has `side` pixels.
 
     The middle of the longer side is kept, at most `longest` times the shorter one.
-
-    >>> scale_to(np.zeros((20, 40, 3), "uint8"), 10, longest=4).shape
-    (10, 20, 3)
     """
     height, width = image.shape[:2]
     scale, longest = side / min(height, width), longest * min(height, width)
@@ -128,23 +129,10 @@ class AugmentedStream:
     """
 
     def __init__(self, images, size, rng, period, skipped=None):
-        self.images = images
-        self.size = size
-        self.rng = rng
-        self.period = period
-        self.skipped = skipped
-        self._orders = {}
-
-    def _order(self, number):
-        order = self._orders.get(number)
-        if order is None:
-            order = self.rng.order(number, len(self.images))
-            # Only a few passes can be under way at once.
-            recent = {
-                n: o for n, o in list(self._orders.items()) if abs(n - number) < 2
-            }
-            self._orders = {**recent, number: order}
-        return order
+        self.images, self.size = images, size
+        self.rng, self.period, self.skipped = rng, period, skipped
+        # Only a few passes can be under way at once.
+        self._order = functools.lru_cache(4)(lambda n: rng.order(n, len(images)))
 
     def item(self, item):
         """Return the image of item number `item`, cropped and flipped: uint8."""
@@ -158,8 +146,7 @@ class AugmentedStream:
     def _readable(self, item):
         number, place = divmod(item, self.period)
         order = self._order(number)
-        for further in range(len(order)):
-            index = order[(place + further) % len(order)]
+        for index in np.roll(order, -place):
             name = self.images.name(index)
             if name in (self.skipped or ()):
                 continue

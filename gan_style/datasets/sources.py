@@ -1,66 +1,56 @@
-"""Where images come from: files, drawings, or some of another source.
+"""Where images come from: files and drawings; `tfrecords` is another source."""
 
-A source has a length, `name(index)`, `check(index)`, a quick look, and `read(index,
-side)`, which gives uint8 `(height, width, 3)`, large enough for an image whose shorter
-side has `side` pixels. `gan_style.datasets.tfrecords.RecordImages` is another one.
-"""
+import copy
 
-from gan_style.utils.images import check_image, read_image
+from gan_style.utils.images import open_image, read_image
 
 
-class FileImages:
-    """Image files, one each."""
+class Source:
+    """Images by index, each read when it is asked for.
 
-    def __init__(self, paths):
-        self.paths = paths
+    A source also has `read(index, side)`, which gives uint8 `(height, width, 3)`, large
+    enough for an image whose shorter side has `side` pixels.
+    """
+
+    def __init__(self, items):
+        self.items = items
 
     def __len__(self):
-        return len(self.paths)
+        return len(self.items)
+
+    def some(self, indices):
+        """Return a source of some of these images."""
+        chosen = copy.copy(self)
+        chosen.items = [self.items[index] for index in indices]
+        return chosen
 
     def name(self, index):
-        return str(self.paths[index])
+        return str(self.items[index])
 
     def check(self, index):
-        check_image(self.paths[index])
+        """Look at what is quick to look at, and raise an `UnreadableImage`."""
+
+
+class FileImages(Source):
+    """Image files, by their paths."""
+
+    def check(self, index):
+        with open_image(self.items[index]):
+            pass
 
     def read(self, index, side=None):
-        return read_image(self.paths[index], at_least=side and 2 * side)
+        return read_image(self.items[index], at_least=side and 2 * side)
 
 
-class SampleImages:
-    """Drawn images, one for each seed from `first_seed` on."""
+class SampleImages(Source):
+    """Drawn images, by their seeds."""
 
-    def __init__(self, draw, kind, first_seed, count):
+    def __init__(self, draw, kind, seeds):
+        super().__init__(seeds)
         self.draw, self.kind = draw, kind
-        self.seeds = range(first_seed, first_seed + count)
-
-    def __len__(self):
-        return len(self.seeds)
 
     def name(self, index):
-        return f"{self.kind} {self.seeds[index]}"
-
-    def check(self, index):
-        """A drawn image is always readable."""
+        return f"{self.kind} {self.items[index]}"
 
     def read(self, index, side=128):
-        return self.draw(self.kind, self.seeds[index], size=side)
-
-
-class Subset:
-    """Some images of a source."""
-
-    def __init__(self, source, indices):
-        self.source, self.indices = source, indices
-
-    def __len__(self):
-        return len(self.indices)
-
-    def name(self, index):
-        return self.source.name(self.indices[index])
-
-    def check(self, index):
-        self.source.check(self.indices[index])
-
-    def read(self, index, side=None):
-        return self.source.read(self.indices[index], side)
+        return self.draw(self.kind, self.items[index], size=side)

@@ -1,10 +1,8 @@
 """Random access to images in TFRecord shards, with only their index in memory."""
 
-import os
 import struct
 
-import numpy as np
-
+from gan_style.datasets.sources import Source
 from gan_style.utils.checks import check_path
 from gan_style.utils.images import NoImages, UnreadableImage, found, read_image
 
@@ -12,7 +10,7 @@ SUFFIXES = (".tfrec", ".tfrecord", ".tfrecords")
 _HEADER, _FOOTER = 12, 4  # 8 bytes of length and their checksum; the data's checksum
 
 
-class RecordImages:
+class RecordImages(Source):
     """The images of a folder of TFRecord shards, laid out as Kaggle's are.
 
     Each record is a `tf.train.Example` whose feature `image` holds the bytes of an
@@ -24,39 +22,29 @@ class RecordImages:
             in the order of their names.
 
     Raises:
-        NoImages: if there is no shard.
+        NoImages: if there is no record.
         UnreadableImage: if a shard is truncated, compressed or not a TFRecord file.
     """
 
     def __init__(self, folder):
-        self.folder = check_path("RecordImages", "folder", folder)
-        self.shards = shards_of(self.folder)
-        records = [
-            (shard, number, *place)
-            for shard, name in enumerate(self.shards)
-            for number, place in enumerate(_index(self.folder / name))
-        ]
-        self._records = np.array(records, "int64").reshape(-1, 4)
-        if not records:
+        folder = check_path("RecordImages", "folder", folder)
+        super().__init__(
+            [place for path in find_shards(folder) for place in _index(path)]
+        )
+        if not self.items:
             raise NoImages(
-                f"{folder}: holds {found(os.listdir(self.folder))}, but must hold "
-                f"TFRecord shards ({', '.join(SUFFIXES)}) of records. Check the path."
+                f"{folder}: holds {found(folder)}, but must hold TFRecord shards "
+                f"({', '.join(SUFFIXES)}) of records. Check the path."
             )
 
-    def __len__(self):
-        return len(self._records)
-
     def name(self, index):
-        shard, number, _, _ = self._records[index]
-        return f"{self.folder / self.shards[shard]}, record {number}"
-
-    def check(self, index):
-        """Headers were looked at when the shard was opened."""
+        path, number, _, _ = self.items[index]
+        return f"{path}, record {number}"
 
     def read(self, index, side=None):
-        shard, _, offset, length = self._records[index]
+        path, _, offset, length = self.items[index]
         try:
-            with open(self.folder / self.shards[shard], "rb") as file:
+            with open(path, "rb") as file:
                 file.seek(offset)
                 content = _image_bytes(file.read(length))
             return read_image(content, at_least=side and 2 * side)
@@ -64,45 +52,32 @@ class RecordImages:
             raise UnreadableImage(f"{self.name(index)}: {error}") from error
 
 
-def shards_of(folder):
-    """Return the names of a folder's TFRecord shards, sorted.
-
-    Raises:
-        NoImages: if the folder cannot be read.
-    """
-    try:
-        with os.scandir(folder) as entries:
-            files = [entry.name for entry in entries if entry.is_file()]
-    except OSError as error:
-        raise NoImages(
-            f"{folder}: cannot be read ({error}), but must be a folder. Check the path."
-        ) from error
-    return sorted(f for f in files if f.endswith(SUFFIXES) and not f.startswith("."))
+def find_shards(folder):
+    """Return the paths of a folder's TFRecord shards, sorted."""
+    paths = (path for path in folder.glob("[!.]*") if path.suffix in SUFFIXES)
+    return sorted(path for path in paths if path.is_file())
 
 
 def _index(path):
-    """Yield the offset and the length of each record's data."""
-    size, offset, number, fault = os.path.getsize(path), 0, 0, ""
+    """Yield the path, the number, the data's offset and its length for each record."""
+    size, offset, number, fault = path.stat().st_size, 0, 0, ""
     with open(path, "rb") as file:
         while offset < size and not fault:
             file.seek(offset)
             header = file.read(_HEADER)
             length, checksum = struct.unpack("<QI", header.ljust(_HEADER, b"\0"))
-            if len(header) < _HEADER:
-                fault = "ends within a header"
-            elif checksum != masked_crc32c(header[:8]):
+            if len(header) == _HEADER and checksum != masked_crc32c(header[:8]):
                 kind = "compressed" if header[:2] == b"\x1f\x8b" else "not a TFRecord"
                 fault = f"is {kind} or damaged"
             elif offset + _HEADER + length + _FOOTER > size:
                 fault = "is truncated"
             else:
-                yield offset + _HEADER, length
-                offset += _HEADER + length + _FOOTER
-                number += 1
+                yield path, number, offset + _HEADER, length
+                offset, number = offset + _HEADER + length + _FOOTER, number + 1
     if fault:
         raise UnreadableImage(
             f"{path}: {fault}, at record {number}, but must be a whole, uncompressed "
-            "TFRecord file. Fetch it again, or take it out of the folder."
+            "TFRecord file. Fetch it again, or leave it out."
         )
 
 
@@ -112,20 +87,16 @@ def _image_bytes(record):
 
     try:
         features = tf.train.Example.FromString(record).features.feature
-    except DecodeError as error:
+        return features["image"].bytes_list.value[0]
+    except (DecodeError, IndexError) as error:
         raise UnreadableImage(
-            f"cannot be parsed ({error}), but must be a tf.train.Example."
+            f"cannot be used ({error}), but must be a tf.train.Example that has "
+            "'image' with the bytes of an image file."
         ) from error
-    if "image" not in features or not features["image"].bytes_list.value:
-        raise UnreadableImage(
-            f"has the features {sorted(features)}, but must have 'image' with the "
-            "bytes of an image file."
-        )
-    return features["image"].bytes_list.value[0]
 
 
 def masked_crc32c(data):
-    """Return the checksum that guards a TFRecord's parts (CRC-32C, turned round)."""
+    """Return the checksum that guards a TFRecord's parts (CRC-32C, rotated)."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc ^= byte

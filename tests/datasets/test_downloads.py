@@ -3,13 +3,14 @@
 import hashlib
 import os
 import threading
+import zipfile
 
 import pytest
 from helpers.server import Server, archive
 
 from gan_style import datasets
 from gan_style.datasets import downloads
-from gan_style.datasets.downloads import fetch_dataset
+from gan_style.datasets.downloads import fetch_dataset, unpack
 from gan_style.utils.download import DownloadFailed
 
 LOCKS = ["tiny.lock", "tiny.zip.lock"]
@@ -134,6 +135,26 @@ def test_a_server_that_says_no_is_asked_once(serve, tmp_path):
 def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(ValueError, match=r"samples/fruit.*apple2orange"):
         datasets.load("apples2oranges")
+
+
+def test_an_archive_is_unpacked_whole(tmp_path):
+    (tmp_path / "tiny.zip").write_bytes(archive())
+    (tmp_path / ".tiny.unpacking").mkdir()  # a killed process left it
+    unpack(tmp_path / "tiny.zip", tmp_path / "tiny", "tiny")
+    parts = ["testA", "testB", "trainA", "trainB"]
+    assert sorted(os.listdir(tmp_path / "tiny")) == parts
+    assert sorted(os.listdir(tmp_path)) == ["tiny", "tiny.zip"]
+
+
+@pytest.mark.parametrize("name", ["../outside.png", "/outside.png", "tiny/../../x.png"])
+def test_nothing_is_unpacked_outside(tmp_path, name):
+    (tmp_path / "in").mkdir()
+    with zipfile.ZipFile(tmp_path / "in" / "a.zip", "w") as file:
+        file.writestr("tiny/trainA/0.png", b"")
+        file.writestr(name, b"no")
+    unpack(tmp_path / "in" / "a.zip", tmp_path / "in" / "a", "tiny")
+    assert os.listdir(tmp_path) == ["in"]
+    assert sorted(os.listdir(tmp_path / "in")) == ["a", "a.zip"]
 
 
 @pytest.mark.network

@@ -23,14 +23,14 @@ from helpers.server import Server, archive
 
 from gan_style import samples
 from gan_style.datasets import downloads
-from gan_style.datasets.downloads import fetch_dataset
+from gan_style.datasets.downloads import fetch_dataset, unpack
 from gan_style.inference.export import export_keras, export_savedmodel
 from gan_style.inference.folders import translate_folder
 from gan_style.models import resnet_generator, vgg
 from gan_style.style_transfer.checkpoints import save_run
 from gan_style.training.callbacks import Film, LossCurves
 from gan_style.training.checkpoints import SaveAndResume, save_state
-from gan_style.utils.download import DownloadFailed, download, unpack
+from gan_style.utils.download import DownloadFailed, download
 from gan_style.utils.images import read_image, save_image
 
 SIZE = 2 << 20

@@ -124,7 +124,7 @@ def test_reading_a_image(home, content, suffix, at_least):
         f"{len(content)} bytes", images.read_image, content, at_least
     )
     np.testing.assert_array_equal(from_file, from_bytes)
-    result_or_named(path, images.check_image, path)
+    result_or_named(path, images.open_image(path).__enter__)
 
 
 @bounded(20)
