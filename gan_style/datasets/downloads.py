@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections import namedtuple
-from pathlib import Path
 
 from gan_style.utils.checks import check_choice, check_path
 from gan_style.utils.download import DownloadFailed, cache_folder, download
@@ -36,8 +35,7 @@ DATASETS = {
 def fetch_dataset(name, site=None, cache=None):
     """Download a dataset of the CycleGAN authors, unless it is there already.
 
-    An interrupted download is resumed. An archive that was put into the cache by hand
-    is used, if it is the right one.
+    An archive that was put into the cache by hand is used, if it is the right one.
 
     Args:
         name: one of `DATASETS`.
@@ -75,7 +73,7 @@ def fetch_dataset(name, site=None, cache=None):
 
 def unpack(archive, folder, inside):
     """Unpack the folder `inside` of a zip archive, whose hash was checked, whole."""
-    partial = Path(folder).with_name(f".{Path(folder).name}.unpacking")
+    partial = folder.with_name(f".{folder.name}.unpacking")
     shutil.rmtree(partial, ignore_errors=True)  # a killed process may have left it
     try:
         with name_file_in_errors(folder):

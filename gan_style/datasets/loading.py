@@ -5,22 +5,10 @@ import warnings
 from functools import cached_property
 
 from gan_style.datasets import downloads, samples, tfrecords
-from gan_style.datasets.pipeline import Images, evaluation_set, training_set
+from gan_style.datasets.pipeline import Images, TrainingCursor, evaluation_set
 from gan_style.datasets.sources import FileImages, SampleImages
-from gan_style.utils.checks import (
-    check_choice,
-    check_int,
-    check_number,
-    check_path,
-    summarize,
-)
-from gan_style.utils.images import (
-    SUFFIXES,
-    NoImages,
-    UnreadableImage,
-    find_images,
-    found,
-)
+from gan_style.utils import checks
+from gan_style.utils.images import NoImages, UnreadableImage, find_images, found
 
 SAMPLES = {
     "samples/fruit": ("apple", "orange"),
@@ -31,6 +19,7 @@ _LAYOUTS = (
     (("monet", "photo"), ("monet_tfrec", "photo_tfrec")),
     (("monet", "photo"), ("monet_jpg", "photo_jpg")),
 )
+_LONGEST = 4  # sides over the shorter ones of training images; longer ones are cut
 _CHECKED = 10_000  # a folder of more files is not looked through before training
 
 
@@ -94,16 +83,16 @@ def load(
     >>> tuple(a.shape), data.steps_per_epoch, data.test_a[:].shape
     ((1, 32, 32, 3), 3, (2, 32, 32, 3))
     """
-    image_size = check_int("load", "image_size", image_size)
-    batch_size = check_int("load", "batch_size", batch_size)
-    seed = check_int("load", "seed", seed, minimum=0)
+    image_size = checks.check_int("load", "image_size", image_size)
+    batch_size = checks.check_int("load", "batch_size", batch_size)
+    seed = checks.check_int("load", "seed", seed, minimum=0)
     if train_count is not None:
-        train_count = check_int("load", "train_count", train_count)
+        train_count = checks.check_int("load", "train_count", train_count)
     if test_count is not None:
-        test_count = check_int("load", "test_count", test_count, minimum=0)
-    cache = check_number("load", "cache_megabytes", cache_megabytes) * 2**20
-    skip = check_choice("load", "unreadable", unreadable, ("error", "skip")) == "skip"
-    messages = {}  # by the name of the image that is left out
+        test_count = checks.check_int("load", "test_count", test_count, minimum=0)
+    cache = checks.check_number("load", "cache_megabytes", cache_megabytes) * 2**20
+    checks.check_choice("load", "unreadable", unreadable, ("error", "skip"))
+    skip, messages = unreadable == "skip", {}  # by the name of what is left out
     names, parts, truths = _find(source, train_count, test_count, messages)
     if swap:
         names, truths = names[::-1], truths[::-1]
@@ -120,13 +109,13 @@ def load(
     larger = round(image_size * 286 / 256)
     # Images that are not square need more: a third more from most cameras.
     training = sum(map(len, parts[:2])) * larger**2 * 3 * 4 / 3
-    testing = sum(map(len, parts[2:])) * image_size**2 * 3
-    scaled = (Images(part, larger, training <= cache, False) for part in parts[:2])
+    keep = training <= cache
+    scaled = [Images(part, larger, keep, _LONGEST) for part in parts[:2]]
     skipped = messages if skip else None
-    train = training_set(*scaled, image_size, batch_size, seed, skipped)
-    images = [Images(part, image_size) for part in parts[:2]]
+    train = TrainingCursor(scaled, image_size, batch_size, seed, skipped).dataset()
+    testing = sum(map(len, parts[2:])) * image_size**2 * 3
     keep = training + testing <= cache
-    images += [Images(part, image_size, keep) for part in parts[2:]]
+    images = [Images(part, image_size, keep and i > 1) for i, part in enumerate(parts)]
     truths = [truth if truth is None else Images(truth, image_size) for truth in truths]
     test = evaluation_set(*images[2:], batch_size)
     return Data(names, train, test, images, truths, messages)
@@ -185,13 +174,13 @@ def _find(source, train_count, test_count, messages):
     """Return the names of both domains, the four parts, and both ground truths."""
     if isinstance(source, str) and source in SAMPLES:
         a, b = SAMPLES[source]
-        test_count = 50 if test_count is None else test_count
-        counts = 2 * [train_count or 500] + 4 * [test_count]
+        draw = getattr(samples, source.split("/")[1])
+        counts = 2 * [train_count or 500] + 4 * [
+            50 if test_count is None else test_count
+        ]
         # Seeds far apart: no scene comes twice, and no pair hides in the training set.
-        starts = (n * 10**6 for n in (1, 2, 3, 4, 3, 4))
-        seeds = [range(n, n + count) for n, count in zip(starts, counts, strict=True)]
-        draw, kinds = getattr(samples, source.split("/")[1]), (a, b, a, b, b, a)
-        drawn = [SampleImages(draw, *one) for one in zip(kinds, seeds, strict=True)]
+        which = zip((a, b, a, b, b, a), (1, 2, 3, 4, 3, 4), counts, strict=True)
+        drawn = [SampleImages(draw, kind, n * 10**6, count) for kind, n, count in which]
         return (a, b), drawn[:4], drawn[4:]
     names, folders = _folders(source)
     parts = [folder and _folder(folder, messages) for folder in folders]
@@ -214,19 +203,18 @@ def _find(source, train_count, test_count, messages):
 
 def _folders(source):
     """Return the names of both domains, and the folders of the parts or None."""
-    wrong = (
-        f"load: source is {summarize(source)}, %s, but must be a name "
-        f"({', '.join([*SAMPLES, *downloads.DATASETS])}), a folder with trainA and "
-        "trainB (testA and testB), or with monet_tfrec and photo_tfrec, or two folders "
-        "(a, b). Name the subfolders so, or give two folders, load((a, b))."
+    wrong = "load: source is {}, {}, but must be {}. Or give two folders, load((a, b))."
+    expected = (
+        f"a name ({', '.join([*SAMPLES, *downloads.DATASETS])}), or a folder with "
+        "trainA and trainB (testA and testB), or with monet_tfrec and photo_tfrec"
     )
-    if not isinstance(source, (str, os.PathLike)):
-        pair = list(source) if isinstance(source, (tuple, list)) else []
-        if len(pair) != 2:
-            raise ValueError(wrong % f"a {type(source).__name__}")
-        pair = [check_path("load", "a folder of source", path) for path in pair]
+    if isinstance(source, (tuple, list)) and len(source) == 2:
+        pair = [checks.check_path("load", "a folder of source", x) for x in source]
         return tuple(folder.name for folder in pair), [*pair, None, None]
-    folder, names = check_path("load", "source", source), None
+    if not isinstance(source, (str, os.PathLike)):
+        kind = f"a {type(source).__name__}"
+        raise ValueError(wrong.format(checks.summarize(source), kind, expected))
+    folder, names = checks.check_path("load", "source", source), None
     if source in downloads.DATASETS and not folder.is_dir():
         names = downloads.DATASETS[source].names
         folder = downloads.fetch_dataset(source)
@@ -234,8 +222,8 @@ def _folders(source):
         there = [folder / part if (folder / part).is_dir() else None for part in parts]
         if there[0] and there[1]:
             return names or usual, [*there, None, None][:4]
-    what = f"which holds {found(folder)}" if folder.is_dir() else "which is no folder"
-    raise NoImages(wrong % what)
+    holds = f"which holds {found(folder)}" if folder.is_dir() else "which is no folder"
+    raise NoImages(wrong.format(repr(str(source)), holds, expected))
 
 
 def _folder(folder, messages):
@@ -246,13 +234,11 @@ def _folder(folder, messages):
         images, unused = [], images + unused
     elif not images:
         raise NoImages(
-            f"{folder}: holds no image ({', '.join(sorted(SUFFIXES))}), but: "
-            f"{found(folder)}. Check the path."
+            f"{folder}: holds no image that can be read, but {found(folder)}. Check "
+            "the path, or save images as JPEG or PNG."
         )
-    for path in unused:
-        messages[str(path)] = (
-            f"{path}: is not used. Save it as JPEG or PNG, right in {folder}."
-        )
+    remedy = f"Save it as JPEG or PNG, right in {folder}."
+    messages.update((str(path), f"{path}: is not used. {remedy}") for path in unused)
     return tfrecords.RecordImages(folder) if shards else FileImages(images)
 
 

@@ -45,8 +45,8 @@ class FileImages(Source):
 class SampleImages(Source):
     """Drawn images, by their seeds."""
 
-    def __init__(self, draw, kind, seeds):
-        super().__init__(seeds)
+    def __init__(self, draw, kind, first_seed, count):
+        super().__init__(range(first_seed, first_seed + count))
         self.draw, self.kind = draw, kind
 
     def name(self, index):

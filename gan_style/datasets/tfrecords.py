@@ -1,13 +1,10 @@
 """Random access to images in TFRecord shards, with only their index in memory."""
 
-import struct
-
 from gan_style.datasets.sources import Source
 from gan_style.utils.checks import check_path
 from gan_style.utils.images import NoImages, UnreadableImage, found, read_image
 
 SUFFIXES = (".tfrec", ".tfrecord", ".tfrecords")
-_HEADER, _FOOTER = 12, 4  # 8 bytes of length and their checksum; the data's checksum
 
 
 class RecordImages(Source):
@@ -15,7 +12,7 @@ class RecordImages(Source):
 
     Each record is a `tf.train.Example` whose feature `image` holds the bytes of an
     image file; others, such as `image_name` and `target`, are not needed. Opening
-    walks over the records' headers alone; an image is read when it is asked for.
+    walks over the records' lengths alone; an image is read when it is asked for.
 
     Args:
         folder: a path; its `.tfrec` (`.tfrecord`, `.tfrecords`) files are the shards,
@@ -28,9 +25,7 @@ class RecordImages(Source):
 
     def __init__(self, folder):
         folder = check_path("RecordImages", "folder", folder)
-        super().__init__(
-            [place for path in find_shards(folder) for place in _index(path)]
-        )
+        super().__init__([at for shard in find_shards(folder) for at in _index(shard)])
         if not self.items:
             raise NoImages(
                 f"{folder}: holds {found(folder)}, but must hold TFRecord shards "
@@ -38,13 +33,13 @@ class RecordImages(Source):
             )
 
     def name(self, index):
-        path, number, _, _ = self.items[index]
-        return f"{path}, record {number}"
+        shard, number, _, _ = self.items[index]
+        return f"{shard}, record {number}"
 
     def read(self, index, side=None):
-        path, _, offset, length = self.items[index]
+        shard, _, offset, length = self.items[index]
         try:
-            with open(path, "rb") as file:
+            with open(shard, "rb") as file:
                 file.seek(offset)
                 content = _image_bytes(file.read(length))
             return read_image(content, at_least=side and 2 * side)
@@ -58,27 +53,24 @@ def find_shards(folder):
     return sorted(path for path in paths if path.is_file())
 
 
-def _index(path):
-    """Yield the path, the number, the data's offset and its length for each record."""
-    size, offset, number, fault = path.stat().st_size, 0, 0, ""
-    with open(path, "rb") as file:
-        while offset < size and not fault:
+def _index(shard):
+    """Yield each record: the shard, its number, and its data's offset and length."""
+    size, offset, number = shard.stat().st_size, 0, 0
+    with open(shard, "rb") as file:
+        while offset < size:
             file.seek(offset)
-            header = file.read(_HEADER)
-            length, checksum = struct.unpack("<QI", header.ljust(_HEADER, b"\0"))
-            if len(header) == _HEADER and checksum != masked_crc32c(header[:8]):
-                kind = "compressed" if header[:2] == b"\x1f\x8b" else "not a TFRecord"
-                fault = f"is {kind} or damaged"
-            elif offset + _HEADER + length + _FOOTER > size:
-                fault = "is truncated"
-            else:
-                yield path, number, offset + _HEADER, length
-                offset, number = offset + _HEADER + length + _FOOTER, number + 1
-    if fault:
-        raise UnreadableImage(
-            f"{path}: {fault}, at record {number}, but must be a whole, uncompressed "
-            "TFRecord file. Fetch it again, or leave it out."
-        )
+            begin = file.read(12)  # of length and checksum
+            length = int.from_bytes(begin[:8], "little")
+            end = offset + 12 + length + 4  # and the data's checksum
+            if not any(begin) or end > size:
+                packed = begin.startswith(b"\x1f\x8b")
+                raise UnreadableImage(
+                    f"{shard}: is {'compressed' if packed else 'truncated or damaged'} "
+                    f"at record {number}, but must be a whole, uncompressed TFRecord "
+                    "file. Fetch it again, or leave it out."
+                )
+            yield shard, number, offset + 12, length
+            offset, number = end, number + 1
 
 
 def _image_bytes(record):
@@ -93,14 +85,3 @@ def _image_bytes(record):
             f"cannot be used ({error}), but must be a tf.train.Example that has "
             "'image' with the bytes of an image file."
         ) from error
-
-
-def masked_crc32c(data):
-    """Return the checksum that guards a TFRecord's parts (CRC-32C, rotated)."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
-    crc ^= 0xFFFFFFFF
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
