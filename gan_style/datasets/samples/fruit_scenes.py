@@ -4,11 +4,11 @@ from collections import namedtuple
 
 import numpy as np
 
-from .canvas import SampleRNG, cover, finish, lookup, mix, noise, pixels, smooth
+from gan_style.utils.checks import check_choice
+
+from .canvas import SampleRNG, Sketch, check_drawing, cover, finish, lookup, mix, smooth
 from .fruit_skins import apple_skin, orange_skin, pores
 
-KINDS = ("apple", "orange")
-_SCENE, _APPLE, _ORANGE, _PORES = 1, 2, 3, 4
 _TABLES = ("_wood", "_wood", "_cloth", "_cloth", "_stone", "_plain")
 _WALLS = (
     ((0.70, 0.68, 0.64), (0.78, 0.76, 0.72)),
@@ -17,51 +17,58 @@ _WALLS = (
     ((0.58, 0.59, 0.61), (0.66, 0.67, 0.69)),
     ((0.66, 0.63, 0.67), (0.73, 0.70, 0.74)),
 )
-_THREADS = (
-    (0.30, 0.40, 0.56),
-    (0.36, 0.50, 0.44),
-    (0.42, 0.44, 0.50),
-    (0.34, 0.48, 0.56),
-)
+_THREADS = np.array([[30, 40, 56], [36, 50, 44], [42, 44, 50], [34, 48, 56]]) / 100
 
 # One fruit's place and attitude, in sides of the image and radians: it rolls to the
 # right, pitches towards the viewer, and its height over its width is `squeeze`.
 Fruit = namedtuple("Fruit", "x y radius roll pitch squeeze leaf")
 
 
-def draw(kind, seed, size):
-    """The image of one seed, uint8 `(size, size, 3)`; see `samples.fruit`."""
-    rng = SampleRNG(_SCENE, seed)
-    scene = Scene(rng, size)
-    grain = 0.008 * (rng.array(size, size) - 0.5)[..., None]
-    skin = SampleRNG(_APPLE if kind == "apple" else _ORANGE, seed)
+def fruit(kind, seed, size=128):
+    """Draw apples or oranges on a table.
+
+    The same seed is the same scene for both kinds, with the same light, places and
+    sizes, and even with the same pores, deeper in an orange's skin: a true pair, which
+    tells how well an unpaired method found the mapping.
+
+    Args:
+        kind: "apple" or "orange".
+        seed: integer from 0 up.
+        size: side of the image in pixels, from 16 up.
+
+    Returns:
+        uint8 `(size, size, 3)`, RGB.
+
+    Raises:
+        ValueError: for another kind, seed or size.
+
+    >>> apple, orange = fruit("apple", seed=7), fruit("orange", seed=7)
+    >>> apple.shape, bool((apple[0] == orange[0]).all())
+    ((128, 128, 3), True)
+    """
+    kinds = {"apple": 2, "orange": 3}
+    skin = kinds[check_choice("fruit", "kind", kind, kinds)]
+    seed, size = check_drawing("fruit", seed, size)
+    scene = Scene(SampleRNG(1, seed), size)
+    grain = 0.008 * (scene.rng.array(size, size) - 0.5)[..., None]
     # Where an apple has its pores, the orange of the same scene has deeper ones.
-    holes = SampleRNG(_PORES, seed)
-    for fruit in scene.fruits:
-        scene.shadow(fruit)
-    for fruit in scene.fruits:
-        _paint(scene, kind, fruit, skin, pores(holes))
+    skin, holes = SampleRNG(skin, seed), SampleRNG(4, seed)
+    for one in scene.fruits:
+        scene.shadow(one)
+    for one in scene.fruits:
+        _paint(scene, kind, one, skin, pores(holes))
     return finish(scene.image + grain)
 
 
-class Scene:
-    """All that apples and oranges of one seed share.
-
-    Attributes:
-        fruits: `Fruit`s, from the back to the front.
-        light: towards the lamp: right, down, to the viewer.
-        warmth, bounce: colours of the lamp, and of what the table reflects.
-        horizon: where the table ends.
-        image: the empty table, float `(size, size, 3)`.
-    """
+class Scene(Sketch):
+    """All that apples and oranges of one seed share: light, places, the empty table."""
 
     def __init__(self, rng, size):
-        self.rng, self.size = rng, size
-        self.x, self.y = pixels(size)
+        super().__init__(rng, size)
         side = rng.choice((-1, 1))
         light = [side * rng.between(0.25, 0.75), rng.between(-0.95, -0.6)]
         light = np.array([*light, rng.between(0.55, 0.9)])
-        self.light = light / np.sqrt((light**2).sum())
+        self.light = light / np.sqrt((light**2).sum())  # right, down, to the viewer
         self.warmth = rng.colour((0.98, 0.95, 0.88), (1.06, 1.02, 1.0))
         count = rng.choice((1, 1, 1, 2, 2, 3, 3, 4))
         self.horizon = rng.between(0.18, 0.42)
@@ -81,22 +88,17 @@ class Scene:
         low = rng.between(0.80, 0.93) if count > 1 else rng.between(0.89, 0.96)
         if count > 2:
             low = (0.93 if place % 2 else 0.74) + rng.between(-0.04, 0.03)
-        leaf = None
-        if rng.chance(0.3):
-            leaf = (rng.choice((-1, 1)), rng.between(0.5, 0.75))
+        leaf = rng.chance(0.3) and (rng.choice((-1, 1)), rng.between(0.5, 0.75))
         x = float(np.clip(x, radius + 0.02, 0.98 - radius))
         attitude = [rng.between(*b) for b in ((-0.45, 0.45), (0.3, 0.85), (0.92, 0.99))]
         return Fruit(x, low - radius, radius, *attitude, leaf)
-
-    def _noise(self, rows, columns=None, octaves=1):
-        return noise(self.rng, self.size, rows, columns, octaves)
 
     def _background(self):
         rng, x, y = self.rng, self.x, self.y
         wall, table = rng.choice(_WALLS), rng.choice(_TABLES)
         wall, side = rng.colour(*wall), np.sign(self.light[0])
         fall = 1.04 - 0.22 * np.abs(x - (0.5 + 0.5 * side)) - 0.10 * y
-        plaster = self._noise(5, octaves=4)
+        plaster = self.noise(5, octaves=4)
         image = wall * (fall + 0.035 * plaster)[..., None]
         surface, self.bounce = getattr(self, table)()
         depth = (y - self.horizon) / (1 - self.horizon)
@@ -127,27 +129,27 @@ class Scene:
     def _cloth(self):
         rng, (across, along) = self.rng, self._floor()
         ground = rng.colour((0.80, 0.78, 0.74), (0.93, 0.92, 0.90))
-        thread = np.array(rng.choice(_THREADS))
+        thread = rng.choice(_THREADS)
         turn, checks = rng.between(-0.5, 0.5), rng.between(3.5, 6)
         one = across * np.cos(turn) - along * np.sin(turn)
         two = across * np.sin(turn) + along * np.cos(turn)
         waves = (np.sin(2 * np.pi * checks * c) for c in (one, two))
         bands = [smooth(-0.15, 0.15, wave) for wave in waves]
         share = 0.42 * (bands[0] + bands[1]) if rng.chance(0.6) else 0.7 * bands[0]
-        folds = self._noise(3, 4, octaves=2)
-        light = 0.95 + 0.07 * folds + 0.03 * self._noise(min(64, self.size // 2))
+        folds = self.noise(3, 4, octaves=2)
+        light = 0.95 + 0.07 * folds + 0.03 * self.noise(min(64, self.size // 2))
         return mix(ground, thread, share) * light[..., None], ground * 0.9
 
     def _stone(self):
         ground = self.rng.colour((0.60, 0.60, 0.61), (0.70, 0.70, 0.70))
-        veins = np.abs(self._noise(4, octaves=5))
-        speckle = self._noise(min(60, self.size // 2))
+        veins = np.abs(self.noise(4, octaves=5))
+        speckle = self.noise(min(60, self.size // 2))
         light = 0.92 + 0.10 * smooth(0.0, 0.12, veins) * veins + 0.04 * speckle
         return ground * light[..., None], ground
 
     def _plain(self):
         ground = self.rng.colour(*self.rng.choice(_WALLS))
-        return ground * (1 + 0.04 * self._noise(3, octaves=4))[..., None], ground
+        return ground * (1 + 0.04 * self.noise(3, octaves=4))[..., None], ground
 
     def shadow(self, fruit):
         """Darken the table below a fruit."""
@@ -203,22 +205,8 @@ def _apple_outline(u, v, fruit):
     angle = np.abs(np.arctan2(u, -v))  # 0 at the stem, pi at the other end
     stem = 0.08 * np.sin(fruit.pitch) - 0.16
     bumps = (0.04, 0.72, 0.42), (stem, 0, 0.34), (-0.035, 2.35, 0.45)
-    outline = 0.985
-    for height, at, width in (*bumps, (-0.07, np.pi, 0.28)):
-        outline = outline + height * np.exp(-(((angle - at) / width) ** 2))
-    return outline
-
-
-def _curve(u, v, start, bend, end, widths, count=14):
-    """Distance to a thick curve, and how far along it the nearest point lies."""
-    best, along = np.full(u.shape, 9.0), np.zeros(u.shape)
-    for t in np.linspace(0, 1, count):
-        point = (1 - t) ** 2 * start + 2 * t * (1 - t) * bend + t**2 * end
-        width = widths[0] + t * (widths[1] - widths[0])
-        distance = np.sqrt((u - point[0]) ** 2 + (v - point[1]) ** 2) - width
-        along = np.where(distance < best, t, along)
-        best = np.minimum(best, distance)
-    return best, along
+    bumps += ((-0.07, np.pi, 0.28),)
+    return sum((h * np.exp(-(((angle - at) / w) ** 2)) for h, at, w in bumps), 0.985)
 
 
 def _stem(part, u, v, foot, skin, lamp, scale, room):
@@ -226,7 +214,12 @@ def _stem(part, u, v, foot, skin, lamp, scale, room):
     length = min(skin.between(0.38, 0.52), room)  # not beyond the image
     end = foot + np.array([lean, -length])
     bend = foot + np.array([0.15 * lean, -0.6 * length])
-    distance, along = _curve(u, v, foot, bend, end, (0.035, 0.052))
+    distance, along = np.full(u.shape, 9.0), np.zeros(u.shape)
+    for t in np.linspace(0, 1, 14):
+        x, y = (1 - t) ** 2 * foot + 2 * t * (1 - t) * bend + t**2 * end
+        away = np.sqrt((u - x) ** 2 + (v - y) ** 2) - (0.035 + t * (0.052 - 0.035))
+        along = np.where(away < distance, t, along)
+        distance = np.minimum(distance, away)
     side = smooth(-0.04, 0.04, -(u - foot[0] - lean * along**2) * np.sign(lamp[0]))
     bark = mix((0.50, 0.36, 0.20), (0.24, 0.15, 0.08), side)
     bark = bark * (0.55 + 0.5 * along)[..., None]

@@ -2,12 +2,10 @@
 
 import numpy as np
 
-from .canvas import SampleRNG, cover, finish, mix, noise, pixels, smooth
+from gan_style.utils.checks import check_choice
+
+from .canvas import SampleRNG, Sketch, check_drawing, cover, finish, mix, smooth
 from .impressionism import paint_motif
-
-KINDS = ("photograph", "painting")
-_SCENE, _BRUSH = 11, 12
-
 
 # Noon, haze, late afternoon: zenith, horizon, clouds in the light and in the shade,
 # and the light on the land. They stay near each other: instance norm does not see how
@@ -21,34 +19,52 @@ _LAND = ((1.0, 1.0, 0.96), (1.0, 1.0, 0.98), (1.05, 0.96, 0.84))
 _DEEP = ((0.10, 0.22, 0.30), (0.12, 0.26, 0.30), (0.13, 0.20, 0.30))
 
 
-def draw(kind, seed, size):
-    """The image of one seed, uint8 `(size, size, 3)`; see `samples.landscape`."""
-    view = Landscape(SampleRNG(_SCENE, seed), size)
+def landscape(kind, seed, size=128):
+    """Draw a landscape, photographed or painted.
+
+    The same seed is the same motif for both kinds: a true pair. The painting lays
+    an impressionist palette on the canvas in strokes that follow the forms.
+
+    Args:
+        kind: "photograph" or "painting".
+        seed: integer from 0 up.
+        size: side of the image in pixels, from 16 up.
+
+    Returns:
+        uint8 `(size, size, 3)`, RGB.
+
+    Raises:
+        ValueError: for another kind, seed or size.
+
+    >>> photograph = landscape("photograph", seed=7)
+    >>> painting = landscape("painting", seed=7)
+    >>> photograph.shape, bool(painting.mean() > photograph.mean())
+    ((128, 128, 3), True)
+    """
+    check_choice("landscape", "kind", kind, ("photograph", "painting"))
+    seed, size = check_drawing("landscape", seed, size)
+    view = Landscape(SampleRNG(11, seed), size)
     if kind == "painting":
-        return finish(paint_motif(view, SampleRNG(_BRUSH, seed)))
-    grain = 0.016 * (SampleRNG(_SCENE, seed, 1).array(size, size) - 0.5)
+        return finish(paint_motif(view, SampleRNG(12, seed)))
+    grain = 0.016 * (SampleRNG(11, seed, 1).array(size, size) - 0.5)
     return finish(view.image + grain[..., None])
 
 
-class Landscape:
+class Landscape(Sketch):
     """A view and, for whoever paints it, how its forms run.
 
-    Attributes:
-        image: float `(size, size, 3)`.
-        angle: `(size, size)`, radians from the x axis downwards.
-        reach: `(size, size)`, how long a stroke fits, in sides of the image.
+    `angle` is in radians from the x axis downwards, `reach` how long a stroke fits.
     """
 
     def __init__(self, rng, size):
-        self.rng, self.size = rng, size
-        self.x, self.y = pixels(size)
+        super().__init__(rng, size)
         self.image = np.zeros((size, size, 3))
         self.angle, self.reach = np.zeros((size, size)), np.full((size, size), 0.09)
         self.mood = rng.choice((0, 0, 1, 1, 2))
         self.horizon = rng.between(0.44, 0.52)
         height = rng.between(0.12, 0.34) * (0.5 if self.mood == 2 else 1)
         self.sun = rng.between(0.12, 0.88), self.horizon - height
-        self.leaves = self._noise(16, octaves=3)
+        self.leaves = self.noise(16, octaves=3)
         self.land = np.array(_LAND[self.mood])
         self._sky()
         self._hills()
@@ -65,9 +81,6 @@ class Landscape:
         if rng.chance(0.30):
             side, foot = rng.choice((0.06, 0.94)), rng.between(1.0, 1.08)
             self._tree(side, foot, rng.between(0.6, 0.85), 0.3, haze=0)
-
-    def _noise(self, rows, columns=None, octaves=1):
-        return noise(self.rng, self.size, rows, columns, octaves)
 
     def _put(self, colour, share, angle=None, reach=None, part=...):
         self.image[part] = mix(self.image[part], colour, share)
@@ -86,7 +99,7 @@ class Landscape:
         distance = np.sqrt((x - self.sun[0]) ** 2 + (y - self.sun[1]) ** 2)
         warm = np.array((1.0, 0.86, 0.62) if self.mood == 2 else (1.0, 0.97, 0.88))
         image = mix(image, warm, 0.35 * np.exp(-distance / 0.16))
-        cells, puffs = self._noise(9, 3, octaves=4), self._noise(6, 4, octaves=4)
+        cells, puffs = self.noise(9, 3, octaves=4), self.noise(6, 4, octaves=4)
         field = 0.6 * cells + 0.7 * puffs
         bias = rng.between(-0.05, 0.25) + 0.25 * down
         share = smooth(0.05, 0.75, field + bias - 0.1)
@@ -100,16 +113,16 @@ class Landscape:
             disc = (1 - smooth(radius, radius + soft, distance)) * (1 - 0.6 * share)
             image = mix(image, (1.0, 0.97, 0.86), disc)
         self.image[:] = image
-        self.angle[:] = 0.45 * self._noise(3, octaves=2) + 0.5 * (share - 0.3)
+        self.angle[:] = 0.45 * self.noise(3, octaves=2) + 0.5 * (share - 0.3)
         self.haze = mix(low, bright, 0.35)
 
     def _hills(self):
         rng = self.rng
         for far in range(rng.choice((1, 2, 2, 3)), 0, -1):
             height = rng.between(0.06, 0.10) * far + 0.02
-            line = self._noise(1, rng.choice((2, 3, 4)), octaves=5)[0]
+            line = self.noise(1, rng.choice((2, 3, 4)), octaves=5)[0]
             line = self.horizon - height * (0.45 + 0.55 * line)[None, :]
-            folds = self._noise(7, 9, octaves=4)
+            folds = self.noise(7, 9, octaves=4)
             rock = rng.colour((0.20, 0.30, 0.24), (0.36, 0.42, 0.34)) * self.land
             rock = rock * (1 + 0.35 * folds + 0.12 * self.leaves)[..., None]
             veil = 0.28 + 0.18 * far + 0.25 * np.clip((self.y - line) / 0.25, 0, 1)
@@ -125,18 +138,18 @@ class Landscape:
         depth = np.clip((self.y - self.horizon) / (1 - self.horizon), 0, 1)
         vanish = rng.between(0.2, 0.8)
         rows = np.sin((x - vanish) * (1 / (depth + 0.16)) * rng.between(9, 15))
-        strips = self._noise(12, 3, octaves=2)
+        strips = self.noise(12, 3, octaves=2)
         field = mix(grass, crop, smooth(-0.35, 0.35, strips + 0.9 * depth - 0.35))
         light = 0.92 + 0.09 * rows * smooth(0.05, 0.4, depth)
         light = light + 0.20 * self.leaves * (0.4 + 0.6 * depth)
         field = field * light[..., None] * self.land
         field = mix(field, self.haze * 0.9, 0.35 * np.exp(-depth / 0.12) + 0 * x)
         if rng.chance(0.45):
-            specks = self._noise(min(50, size // 2), min(64, size // 2))
+            specks = self.noise(min(50, size // 2), min(64, size // 2))
             flower = np.array(rng.choice(((0.82, 0.16, 0.10), (0.90, 0.80, 0.30))))
             share = smooth(0.42, 0.7, specks) * smooth(0.05, 0.2, depth)
             field = mix(field, flower * self.land, share)
-        lean = 0.25 * self._noise(4) + np.arctan((x - vanish) * 1.6) * depth
+        lean = 0.25 * self.noise(4) + np.arctan((x - vanish) * 1.6) * depth
         self._put(field, cover(self.horizon - self.y + 0 * x, size), lean, 0.05)
 
     def _trees(self):
@@ -155,8 +168,8 @@ class Landscape:
 
     def _wood(self):
         """The edge of a wood, far away."""
-        crowns = self._noise(1, 14, octaves=4)[0][None, :]
-        reach = self._noise(1, 2)[0][None, :] + self.rng.between(-0.2, 0.5)
+        crowns = self.noise(1, 14, octaves=4)[0][None, :]
+        reach = self.noise(1, 2)[0][None, :] + self.rng.between(-0.2, 0.5)
         top = self.shore - (0.045 + 0.022 * crowns) * smooth(-0.1, 0.35, reach)
         up = (self.shore - self.y) / 0.06
         lit = 0.3 + 0.35 * up + 0.4 * self.leaves
@@ -209,8 +222,8 @@ class Landscape:
     def _water(self):
         x, below, size = self.x, self.y - self.shore, self.size
         near = np.clip(below / (1 - self.shore), 0, 1)
-        swell = self._noise(min(36, size // 3), 5, octaves=2)
-        ripple = self._noise(min(64, size // 2), 12)
+        swell = self.noise(min(36, size // 3), 5, octaves=2)
+        ripple = self.noise(min(64, size // 2), 12)
         wave = (0.6 * swell + 0.5 * ripple) * (0.15 + near)
         mirrored = self.shore - below * 0.92 + 0.05 * wave
         row = np.clip((mirrored * size).astype(int), 0, size - 1)
@@ -228,8 +241,8 @@ class Landscape:
         rng, size = self.rng, self.size
         side = rng.choice((-1, 1))
         line = rng.between(0.90, 1.0) - 0.14 * side * (self.x - 0.5)
-        line = line - 0.03 * self._noise(1, 6, octaves=4)[0][None, :]
-        reeds = self._noise(8, min(48, size // 2))
+        line = line - 0.03 * self.noise(1, 6, octaves=4)[0][None, :]
+        reeds = self.noise(8, min(48, size // 2))
         tufts = cover(line - self.y - 0.03 * np.clip(reeds, 0, 1), size)
         colour = rng.colour((0.20, 0.30, 0.10), (0.36, 0.42, 0.16)) * self.land
         light = 0.85 + 0.35 * reeds + 0.25 * self.leaves

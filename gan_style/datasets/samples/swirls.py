@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from .canvas import SampleRNG, cover, finish, mix, noise, pixels, smooth
+from .canvas import SampleRNG, Sketch, check_drawing, cover, finish, mix, smooth
 from .strokes import Canvas, grid, places
 
-_PAINTING = 21
 # strokes a side of the grid, length, width, how far colours stray
 _LAYERS = (
     (24, 0.150, 0.040, 0.05),
@@ -15,10 +14,28 @@ _LAYERS = (
 )
 
 
-def draw(size, seed):
-    """The painting of one seed, uint8 `(size, size, 3)`; see `samples.painting`."""
-    rng = SampleRNG(_PAINTING, seed)
-    colours, angle, accents = _composition(rng, size)
+def painting(size=512, seed=0):
+    """Draw a painting: a night sky of swirling strokes over hills and wheat.
+
+    It replaces a master's painting where the internet is missing: strong
+    colours, flowing strokes of several sizes, and the relief of thick paint.
+
+    Args:
+        size: side of the image in pixels, from 16 up.
+        seed: integer from 0 up: another sky, other strokes.
+
+    Returns:
+        uint8 `(size, size, 3)`, RGB.
+
+    Raises:
+        ValueError: for another size or seed.
+
+    >>> painting(64).shape
+    (64, 64, 3)
+    """
+    seed, size = check_drawing("painting", seed, size)
+    rng = SampleRNG(21, seed)
+    colours, angle, accents = _composition(Sketch(rng, size))
     canvas = Canvas(size, (0.16, 0.20, 0.34))
     for layer, (side, length, width, stray) in enumerate(_LAYERS):
         chance = rng.array(7, side**2)
@@ -34,25 +51,28 @@ def draw(size, seed):
         accent = accents[at][np.arange(side**2), (2 * chance[6]).astype(int)]
         share = np.where(chance[3] < 0.16 + 0.07 * layer, 0.75, 0.0)
         colour = mix(colour, accent, share)
-        lengths = length * (0.6 + 0.6 * chance[4])
-        strokes = column, row, lengths, width * (0.75 + 0.5 * chance[5]), colour
+        size_of = length * (0.6 + 0.6 * chance[4]), width * (0.75 + 0.5 * chance[5])
+        strokes = column, row, *size_of, colour
         for some in np.array_split(np.arange(side**2), 6):
             canvas.lay(rng, angle, *(part[some] for part in strokes))
     return finish(canvas.image(relief=0.30))
 
 
-def _composition(rng, size):
+def _composition(sketch):
     """Colours, how strokes run, and two accents for every place."""
-    x, y = pixels(size)
+    rng, x, y = sketch.rng, sketch.x, sketch.y
     deep, sky = np.array((0.07, 0.13, 0.42)), np.array((0.22, 0.45, 0.74))
-    dawn = np.array((0.62, 0.76, 0.74))
-    currents = noise(rng, size, 3, octaves=3)
+    currents = sketch.noise(3, octaves=3)
     horizon = 0.66 - 0.06 * np.sin(5 * x + rng.between(0, 6)) + 0.02 * currents
     across = np.cos(2.2 * currents) + 0 * y
     down = 0.7 * np.sin(2.2 * currents)
     bands = 0.5 + 0.5 * np.sin(9 * currents + 14 * y)
-    colours = mix(mix(deep, sky, bands), dawn, 0.75 * smooth(-0.35, 0.0, y - horizon))
-    glow = np.zeros((size, size))
+    colours = mix(
+        mix(deep, sky, bands),
+        (0.62, 0.76, 0.74),
+        0.75 * smooth(-0.35, 0.0, y - horizon),
+    )
+    glow = 0 * currents
     for x0, y0, radius, light in _lamps(rng):
         u, v = x - x0, y - y0
         far = np.sqrt(u**2 + v**2) + 1e-6
@@ -77,7 +97,7 @@ def _composition(rng, size):
     veils = (0.86, 0.93, 0.84), (0.05, 0.09, 0.36)
     accents = [mix(colours, veil, np.full(glow.shape, 0.7)) for veil in veils]
     accents = np.stack(accents, 2)
-    for new, share, run, *pair in _land(rng, size, horizon):
+    for new, share, run, *pair in _land(sketch, horizon):
         inside = share > 0.5
         colours = mix(colours, new, share)
         angle[inside] = np.broadcast_to(run, inside.shape)[inside]
@@ -94,11 +114,11 @@ def _lamps(rng):
         yield x, y, rng.between(0.028, 0.048), rng.between(0.75, 1.0)
 
 
-def _land(rng, size, horizon):
+def _land(sketch, horizon):
     """Hills, wheat and a cypress: colour, where, how it runs, and two accents."""
-    x, y = pixels(size)
+    rng, size, x, y = sketch.rng, sketch.size, sketch.x, sketch.y
     shift = rng.between(0, 6)
-    roll = noise(rng, size, 3, 4, octaves=2)
+    roll = sketch.noise(3, 4, octaves=2)
     run = -0.06 * 5 * np.cos(5 * x + shift) + 0.5 * roll
     hill = mix((0.10, 0.22, 0.42), (0.22, 0.48, 0.50), 0.5 + 0.5 * roll)
     yield hill, cover(horizon - y, size), run, (0.42, 0.66, 0.62), (0.06, 0.10, 0.34)
