@@ -46,8 +46,7 @@ def fetch_dataset(name, site=None, cache=None):
         The path of the folder with trainA, trainB, testA and testB.
 
     Raises:
-        DownloadFailed: within seconds where nothing answers; for another file than
-            expected.
+        DownloadFailed: where nothing answers, or for another file than expected.
     """
     size, sha256, _ = DATASETS[check_choice("fetch_dataset", "name", name, DATASETS)]
     cache = check_path("fetch_dataset", "cache", cache or cache_folder())

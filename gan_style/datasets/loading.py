@@ -2,7 +2,6 @@
 
 import os
 import warnings
-from functools import cached_property
 
 from gan_style.datasets import downloads, samples, tfrecords
 from gan_style.datasets.pipeline import Images, TrainingCursor, evaluation_set
@@ -116,7 +115,7 @@ def load(
     testing = sum(map(len, parts[2:])) * image_size**2 * 3
     keep = training + testing <= cache
     images = [Images(part, image_size, keep and i > 1) for i, part in enumerate(parts)]
-    truths = [truth if truth is None else Images(truth, image_size) for truth in truths]
+    truths = [None if one is None else Images(one, image_size, True) for one in truths]
     test = evaluation_set(*images[2:], batch_size)
     return Data(names, train, test, images, truths, messages)
 
@@ -135,7 +134,7 @@ class Data:
             3)` images, read when they are asked for; a slice, a list of indices or a
             mask gives one array.
         truth_ab, truth_ba: for samples, the ground truth: what a perfect translation
-            of `test_a` and `test_b` looks like, uint8 arrays; else None.
+            of `test_a` and `test_b` looks like, such a sequence; else None.
         steps_per_epoch: batches of one epoch.
         image_size: the side of the images.
         skipped: messages, each naming an image that could not be read so far, or that
@@ -147,15 +146,8 @@ class Data:
         self.train_a, self.train_b, self.test_a, self.test_b = images
         self.steps_per_epoch = train.cursor.steps_per_epoch
         self.image_size = self.test_a.size
-        self._truths, self._messages = truths, messages
-
-    @cached_property
-    def truth_ab(self):
-        return None if self._truths[0] is None else self._truths[0][:]
-
-    @cached_property
-    def truth_ba(self):
-        return None if self._truths[1] is None else self._truths[1][:]
+        self.truth_ab, self.truth_ba = truths
+        self._messages = messages
 
     @property
     def skipped(self):

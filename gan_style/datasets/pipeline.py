@@ -69,7 +69,6 @@ class Images(collections.abc.Sequence):
         return f"<{len(self)} images of {self.size} x {self.size}>"
 
     def name(self, index):
-        """Say where an image comes from."""
         return self.source.name(index)
 
     def _scale(self, image):

@@ -6,10 +6,9 @@ from gan_style.utils.images import open_image, read_image
 
 
 class Source:
-    """Images by index, each read when it is asked for.
+    """Images by index. `read(index, side)` gives uint8 `(height, width, 3)`.
 
-    A source also has `read(index, side)`, which gives uint8 `(height, width, 3)`, large
-    enough for an image whose shorter side has `side` pixels.
+    It is large enough for an image whose shorter side has `side` pixels.
     """
 
     def __init__(self, items):
@@ -19,7 +18,6 @@ class Source:
         return len(self.items)
 
     def some(self, indices):
-        """Return a source of some of these images."""
         chosen = copy.copy(self)
         chosen.items = [self.items[index] for index in indices]
         return chosen
@@ -28,7 +26,7 @@ class Source:
         return str(self.items[index])
 
     def check(self, index):
-        """Look at what is quick to look at, and raise an `UnreadableImage`."""
+        """Raise `UnreadableImage` for what a quick look shows."""
 
 
 class FileImages(Source):

@@ -11,16 +11,8 @@ class RecordImages(Source):
     """The images of a folder of TFRecord shards, laid out as Kaggle's are.
 
     Each record is a `tf.train.Example` whose feature `image` holds the bytes of an
-    image file; others, such as `image_name` and `target`, are not needed. Opening
-    walks over the records' lengths alone; an image is read when it is asked for.
-
-    Args:
-        folder: a path; its `.tfrec` (`.tfrecord`, `.tfrecords`) files are the shards,
-            in the order of their names.
-
-    Raises:
-        NoImages: if there is no record.
-        UnreadableImage: if a shard is truncated, compressed or not a TFRecord file.
+    image file. Opening walks over the records' lengths alone; raises `NoImages` where
+    there are none, `UnreadableImage` for a shard that is not whole.
     """
 
     def __init__(self, folder):

@@ -12,8 +12,7 @@ from scipy import ndimage
 from gan_style.utils.checks import check_int
 
 
-def check_drawing(owner, seed, size):
-    """Return a valid seed and size."""
+def checked(owner, seed, size):
     seed = check_int(owner, "seed", seed, minimum=0)
     return seed, check_int(owner, "size", size, minimum=16)
 
@@ -62,8 +61,8 @@ class Sketch:
             cell, share = _cells(self.size, columns)
             wide = lattice[:, cell] * (1 - share) + lattice[:, cell + 1] * share
             cell, share = _cells(self.size, rows)
-            share = share[:, None]
-            total = total + weight * (wide[cell] * (1 - share) + wide[cell + 1] * share)
+            high = wide[cell] * (1 - share[:, None]) + wide[cell + 1] * share[:, None]
+            total = total + weight * high
             rows, columns, weight = 2 * rows, 2 * columns, weight / 2
         return total
 
@@ -84,9 +83,12 @@ def smooth(low, high, value):
 
 def mix(one, other, share):
     """From one colour (or image) to another; the share is `(height, width)`."""
-    mixed = (np.asarray(other) - np.asarray(one)) * np.asarray(share)[..., None]
-    mixed += one
-    return mixed
+    return (np.asarray(other) - np.asarray(one)) * np.asarray(share)[..., None] + one
+
+
+def span(low, high, size):
+    """The pixels between two places, as a slice."""
+    return slice(max(0, int(low * size)), max(0, int(high * size) + 1))
 
 
 def lookup(table, rows, columns):

@@ -6,7 +6,17 @@ import numpy as np
 
 from gan_style.utils.checks import check_choice
 
-from .canvas import SampleRNG, Sketch, check_drawing, cover, finish, lookup, mix, smooth
+from .canvas import (
+    SampleRNG,
+    Sketch,
+    checked,
+    cover,
+    finish,
+    lookup,
+    mix,
+    smooth,
+    span,
+)
 from .fruit_skins import apple_skin, orange_skin, pores
 
 _TABLES = ("_wood", "_wood", "_cloth", "_cloth", "_stone", "_plain")
@@ -48,7 +58,7 @@ def fruit(kind, seed, size=128):
     """
     kinds = {"apple": 2, "orange": 3}
     skin = kinds[check_choice("fruit", "kind", kind, kinds)]
-    seed, size = check_drawing("fruit", seed, size)
+    seed, size = checked("fruit", seed, size)
     scene = Scene(SampleRNG(1, seed), size)
     grain = 0.008 * (scene.rng.array(size, size) - 0.5)[..., None]
     # Where an apple has its pores, the orange of the same scene has deeper ones.
@@ -66,9 +76,9 @@ class Scene(Sketch):
     def __init__(self, rng, size):
         super().__init__(rng, size)
         side = rng.choice((-1, 1))
-        light = [side * rng.between(0.25, 0.75), rng.between(-0.95, -0.6)]
-        light = np.array([*light, rng.between(0.55, 0.9)])
-        self.light = light / np.sqrt((light**2).sum())  # right, down, to the viewer
+        light = [rng.between(*b) for b in ((0.25, 0.75), (-0.95, -0.6), (0.55, 0.9))]
+        light = np.array(light) * (side, 1, 1)  # right, down, to the viewer
+        self.light = light / np.sqrt((light**2).sum())
         self.warmth = rng.colour((0.98, 0.95, 0.88), (1.06, 1.02, 1.0))
         count = rng.choice((1, 1, 1, 2, 2, 3, 3, 4))
         self.horizon = rng.between(0.18, 0.42)
@@ -83,9 +93,9 @@ class Scene(Sketch):
         x = (place + 0.5) * room + rng.between(-0.35, 0.35) * (1 - count * room / 2)
         if count > 1:
             x = 0.5 + (x - 0.5) * 0.35 + (place - (count - 1) / 2) * room * 0.62
+            low = rng.between(0.80, 0.93)
         else:
-            x = 0.5 + rng.between(-0.12, 0.12)
-        low = rng.between(0.80, 0.93) if count > 1 else rng.between(0.89, 0.96)
+            x, low = 0.5 + rng.between(-0.12, 0.12), rng.between(0.89, 0.96)
         if count > 2:
             low = (0.93 if place % 2 else 0.74) + rng.between(-0.04, 0.03)
         leaf = rng.chance(0.3) and (rng.choice((-1, 1)), rng.between(0.5, 0.75))
@@ -98,8 +108,7 @@ class Scene(Sketch):
         wall, table = rng.choice(_WALLS), rng.choice(_TABLES)
         wall, side = rng.colour(*wall), np.sign(self.light[0])
         fall = 1.04 - 0.22 * np.abs(x - (0.5 + 0.5 * side)) - 0.10 * y
-        plaster = self.noise(5, octaves=4)
-        image = wall * (fall + 0.035 * plaster)[..., None]
+        image = wall * (fall + 0.035 * self.noise(5, octaves=4))[..., None]
         surface, self.bounce = getattr(self, table)()
         depth = (y - self.horizon) / (1 - self.horizon)
         glow = 0.92 + 0.18 * np.clip(depth, 0, 1) - 0.14 * np.abs(x - 0.5 - 0.35 * side)
@@ -130,11 +139,10 @@ class Scene(Sketch):
         rng, (across, along) = self.rng, self._floor()
         ground = rng.colour((0.80, 0.78, 0.74), (0.93, 0.92, 0.90))
         thread = rng.choice(_THREADS)
-        turn, checks = rng.between(-0.5, 0.5), rng.between(3.5, 6)
+        turn, checks = rng.between(-0.5, 0.5), 2 * np.pi * rng.between(3.5, 6)
         one = across * np.cos(turn) - along * np.sin(turn)
         two = across * np.sin(turn) + along * np.cos(turn)
-        waves = (np.sin(2 * np.pi * checks * c) for c in (one, two))
-        bands = [smooth(-0.15, 0.15, wave) for wave in waves]
+        bands = [smooth(-0.15, 0.15, np.sin(checks * place)) for place in (one, two)]
         share = 0.42 * (bands[0] + bands[1]) if rng.chance(0.6) else 0.7 * bands[0]
         folds = self.noise(3, 4, octaves=2)
         light = 0.95 + 0.07 * folds + 0.03 * self.noise(min(64, self.size // 2))
@@ -152,11 +160,9 @@ class Scene(Sketch):
         return ground * (1 + 0.04 * self.noise(3, octaves=4))[..., None], ground
 
     def shadow(self, fruit):
-        """Darken the table below a fruit."""
-        foot = fruit.y + 0.90 * fruit.radius
+        foot, share = fruit.y + 0.90 * fruit.radius, 0.0
         # Away from the lamp, and longer the lower it stands.
         reach = -self.light[0] / -self.light[1] * 0.55 * fruit.radius
-        share = 0.0
         for shift, *shape, depth in ((1.0, 1.05, 0.30, 0.42), (0.25, 0.62, 0.13, 0.5)):
             across = (self.x - fruit.x - shift * reach) / (shape[0] * fruit.radius)
             down = (self.y - foot) / (shape[1] * fruit.radius)
@@ -168,31 +174,27 @@ class Scene(Sketch):
 
 def _paint(scene, kind, fruit, skin, depths):
     size, reach = scene.size, 1.75 * fruit.radius
-    rows, columns = (
-        slice(max(0, int((c - reach) * size)), int((c + reach) * size) + 1)
-        for c in (fruit.y, fruit.x)
-    )
+    rows, columns = (span(c - reach, c + reach, size) for c in (fruit.y, fruit.x))
     right = (scene.x[:, columns] - fruit.x) / fruit.radius
     down = (scene.y[rows] - fruit.y) / fruit.radius
     cos, sin = np.cos(fruit.roll), np.sin(fruit.roll)
     u, v = right * cos + down * sin, down * cos - right * sin
     v, scale = v / fruit.squeeze, size * fruit.radius
-    outline = _apple_outline(u, v, fruit) if kind == "apple" else np.ones_like(u)
+    outline = _apple_outline(u, v, fruit.pitch) if kind == "apple" else np.ones_like(u)
     distance = np.sqrt(u**2 + v**2)
     inside = np.minimum(distance / outline, 0.999)
     away = np.where(distance > 0, inside / np.maximum(distance, 1e-9), 1)
     normal = np.stack([u * away, v * away, np.sqrt(1 - inside**2)], -1)
     pole = np.array([0.0, -np.cos(fruit.pitch), np.sin(fruit.pitch)])
     x, y, z = scene.light
-    lamp = np.array([x * cos + y * sin, y * cos - x * sin, z])
-    up = np.array([-sin, -cos, 0.0])
+    lamp, up = np.array([[x * cos + y * sin, y * cos - x * sin, z], [-sin, -cos, 0.0]])
     part = scene.image[rows, columns]
     # The air between two fruits is dark.
     halo = 0.38 * np.exp(-((np.maximum(distance - 0.97, 0) / 0.16) ** 2))
     part *= (1 - halo * smooth(-0.2, 0.6, down))[..., None]
     make = apple_skin if kind == "apple" else orange_skin
-    body = make(normal, pole, lamp, up, scene, skin, depths, scale)
-    part[:] = mix(part, body, cover(distance - outline, scale))
+    body = make(skin, scale, normal, pole, lamp, up, scene.bounce, depths)
+    part[:] = mix(part, body * scene.warmth, cover(distance - outline, scale))
     foot = pole[:2] * (0.80 if kind == "apple" else 0.96)
     if fruit.leaf:
         _leaf(part, u, v, foot, fruit.leaf, lamp, scale)
@@ -201,19 +203,17 @@ def _paint(scene, kind, fruit, skin, depths):
         _stem(part, u, v, foot, skin, lamp, scale, foot[1] - top)
 
 
-def _apple_outline(u, v, fruit):
+def _apple_outline(u, v, pitch):
     angle = np.abs(np.arctan2(u, -v))  # 0 at the stem, pi at the other end
-    stem = 0.08 * np.sin(fruit.pitch) - 0.16
-    bumps = (0.04, 0.72, 0.42), (stem, 0, 0.34), (-0.035, 2.35, 0.45)
-    bumps += ((-0.07, np.pi, 0.28),)
+    bumps = (0.04, 0.72, 0.42), (0.08 * np.sin(pitch) - 0.16, 0, 0.34)
+    bumps += (-0.035, 2.35, 0.45), (-0.07, np.pi, 0.28)
     return sum((h * np.exp(-(((angle - at) / w) ** 2)) for h, at, w in bumps), 0.985)
 
 
 def _stem(part, u, v, foot, skin, lamp, scale, room):
     lean = skin.between(-0.28, 0.28)
     length = min(skin.between(0.38, 0.52), room)  # not beyond the image
-    end = foot + np.array([lean, -length])
-    bend = foot + np.array([0.15 * lean, -0.6 * length])
+    end, bend = foot + (lean, -length), foot + (0.15 * lean, -0.6 * length)
     distance, along = np.full(u.shape, 9.0), np.zeros(u.shape)
     for t in np.linspace(0, 1, 14):
         x, y = (1 - t) ** 2 * foot + 2 * t * (1 - t) * bend + t**2 * end
@@ -222,15 +222,14 @@ def _stem(part, u, v, foot, skin, lamp, scale, room):
         distance = np.minimum(distance, away)
     side = smooth(-0.04, 0.04, -(u - foot[0] - lean * along**2) * np.sign(lamp[0]))
     bark = mix((0.50, 0.36, 0.20), (0.24, 0.15, 0.08), side)
-    bark = bark * (0.55 + 0.5 * along)[..., None]
+    bark *= (0.55 + 0.5 * along)[..., None]
     part[:] = mix(part, bark, cover(distance, scale))
 
 
 def _leaf(part, u, v, foot, leaf, lamp, scale):
     side, length = leaf
-    axis = np.array([side * 0.93, -0.37])
-    along = ((u - foot[0]) * axis[0] + (v - foot[1]) * axis[1]) / length
-    off = ((u - foot[0]) * -axis[1] + (v - foot[1]) * axis[0]) / length * side
+    u, v, axis = u - foot[0], v - foot[1], side * 0.93
+    along, off = (u * axis + v * -0.37) / length, (u * 0.37 + v * axis) / length * side
     belly = np.clip(along * (1 - along), 0, None) ** 0.75
     bow = 0.16 * np.sin(np.pi * np.clip(along, 0, 1))
     away = (np.abs(off + bow) - 0.62 * belly) * length
@@ -238,6 +237,5 @@ def _leaf(part, u, v, foot, leaf, lamp, scale):
     rib = np.exp(-(((off + bow) / 0.025) ** 2))
     veins = 0.5 + 0.5 * np.cos(26 * (along - 0.8 * np.abs(off + bow)))
     tone = 0.75 + 0.25 * np.sign(off + bow) * -np.sign(lamp[1]) + 0.12 * veins
-    green = np.array((0.25, 0.46, 0.13)) * tone[..., None]
-    green = mix(green, (0.55, 0.70, 0.32), 0.6 * rib)
+    green = mix(tone[..., None] * (0.25, 0.46, 0.13), (0.55, 0.70, 0.32), 0.6 * rib)
     part[:] = mix(part, green, cover(away, scale))

@@ -4,7 +4,7 @@ import numpy as np
 
 from gan_style.utils.checks import check_choice
 
-from .canvas import SampleRNG, Sketch, check_drawing, cover, finish, mix, smooth
+from .canvas import SampleRNG, Sketch, checked, cover, finish, mix, smooth, span
 from .impressionism import paint_motif
 
 # Noon, haze, late afternoon: zenith, horizon, clouds in the light and in the shade,
@@ -42,7 +42,7 @@ def landscape(kind, seed, size=128):
     ((128, 128, 3), True)
     """
     check_choice("landscape", "kind", kind, ("photograph", "painting"))
-    seed, size = check_drawing("landscape", seed, size)
+    seed, size = checked("landscape", seed, size)
     view = Landscape(SampleRNG(11, seed), size)
     if kind == "painting":
         return finish(paint_motif(view, SampleRNG(12, seed)))
@@ -97,10 +97,9 @@ class Landscape(Sketch):
         down = np.clip(y / self.horizon, 0, 1)
         image = mix(zenith, low, down**1.4 + 0 * x)
         distance = np.sqrt((x - self.sun[0]) ** 2 + (y - self.sun[1]) ** 2)
-        warm = np.array((1.0, 0.86, 0.62) if self.mood == 2 else (1.0, 0.97, 0.88))
+        warm = (1.0, 0.86, 0.62) if self.mood == 2 else (1.0, 0.97, 0.88)
         image = mix(image, warm, 0.35 * np.exp(-distance / 0.16))
-        cells, puffs = self.noise(9, 3, octaves=4), self.noise(6, 4, octaves=4)
-        field = 0.6 * cells + 0.7 * puffs
+        field = 0.6 * self.noise(9, 3, octaves=4) + 0.7 * self.noise(6, 4, octaves=4)
         bias = rng.between(-0.05, 0.25) + 0.25 * down
         share = smooth(0.05, 0.75, field + bias - 0.1)
         drop = max(1, self.size // 32)
@@ -133,8 +132,7 @@ class Landscape(Sketch):
     def _ground(self):
         rng, x, size = self.rng, self.x, self.size
         grass = rng.colour((0.24, 0.36, 0.12), (0.42, 0.50, 0.20))
-        crops = (0.66, 0.56, 0.26), (0.38, 0.48, 0.18), (0.52, 0.56, 0.22)
-        crop = np.array(rng.choice(crops))
+        crop = rng.choice(((0.66, 0.56, 0.26), (0.38, 0.48, 0.18), (0.52, 0.56, 0.22)))
         depth = np.clip((self.y - self.horizon) / (1 - self.horizon), 0, 1)
         vanish = rng.between(0.2, 0.8)
         rows = np.sin((x - vanish) * (1 / (depth + 0.16)) * rng.between(9, 15))
@@ -146,9 +144,9 @@ class Landscape(Sketch):
         field = mix(field, self.haze * 0.9, 0.35 * np.exp(-depth / 0.12) + 0 * x)
         if rng.chance(0.45):
             specks = self.noise(min(50, size // 2), min(64, size // 2))
-            flower = np.array(rng.choice(((0.82, 0.16, 0.10), (0.90, 0.80, 0.30))))
+            flower = self.land * rng.choice(((0.82, 0.16, 0.10), (0.90, 0.80, 0.30)))
             share = smooth(0.42, 0.7, specks) * smooth(0.05, 0.2, depth)
-            field = mix(field, flower * self.land, share)
+            field = mix(field, flower, share)
         lean = 0.25 * self.noise(4) + np.arctan((x - vanish) * 1.6) * depth
         self._put(field, cover(self.horizon - self.y + 0 * x, size), lean, 0.05)
 
@@ -167,7 +165,6 @@ class Landscape(Sketch):
                 break
 
     def _wood(self):
-        """The edge of a wood, far away."""
         crowns = self.noise(1, 14, octaves=4)[0][None, :]
         reach = self.noise(1, 2)[0][None, :] + self.rng.between(-0.2, 0.5)
         top = self.shore - (0.045 + 0.022 * crowns) * smooth(-0.1, 0.35, reach)
@@ -180,11 +177,8 @@ class Landscape(Sketch):
 
     def _tree(self, x, foot, height, wide, haze):
         rng, size, land = self.rng, self.size, self.land
-        low_high = (foot - 1.25 * height, foot + 0.06 * height)
-        low_high += (x - 0.75 * wide, x + 0.75 * wide)
-        top, bottom, left, right = (int(edge * size) for edge in low_high)
-        rows = slice(max(0, top), max(0, bottom + 1))
-        columns = slice(max(0, left), max(0, right + 1))
+        rows = span(foot - 1.25 * height, foot + 0.06 * height, size)
+        columns = span(x - 0.75 * wide, x + 0.75 * wide, size)
         across, down = self.x[:, columns], self.y[rows]
         # Another part of the same leaves for every tree, mirrored to hide the seam.
         turn = rng.between(0, 2)
@@ -211,9 +205,8 @@ class Landscape(Sketch):
         across, up = (self.x - at) / tall, (self.shore + 0.005 - self.y) / tall
         sail = np.abs(across - 0.10 * up) - 0.34 * (1 - up)
         sail = np.maximum(sail, np.maximum(0.16 - up, up - 1)) * tall
-        white = self.rng.choice(((0.95, 0.93, 0.88), (0.85, 0.45, 0.25)))
-        tone = 0.85 + 0.15 * np.sign(self.x - at)
-        cloth = np.array(white) * (tone + 0 * self.y)[..., None]
+        light = (0.85 + 0.15 * np.sign(self.x - at) + 0 * self.y)[..., None]
+        cloth = light * self.rng.choice(((0.95, 0.93, 0.88), (0.85, 0.45, 0.25)))
         self._put(cloth, cover(sail, self.size), 1.3, 0.03)
         hull = np.abs(across) - 0.36 - 0.12 * up
         hull = np.maximum(hull, np.maximum(-up - 0.02, up - 0.12)) * tall
@@ -239,8 +232,8 @@ class Landscape(Sketch):
 
     def _bank(self):
         rng, size = self.rng, self.size
-        side = rng.choice((-1, 1))
-        line = rng.between(0.90, 1.0) - 0.14 * side * (self.x - 0.5)
+        side, low = rng.choice((-1, 1)), rng.between(0.90, 1.0)
+        line = low - 0.14 * side * (self.x - 0.5)
         line = line - 0.03 * self.noise(1, 6, octaves=4)[0][None, :]
         reeds = self.noise(8, min(48, size // 2))
         tufts = cover(line - self.y - 0.03 * np.clip(reeds, 0, 1), size)

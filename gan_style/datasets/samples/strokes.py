@@ -46,8 +46,7 @@ class Canvas:
         seen = bristles[:, None, :] > wet[:, None]
         for lines in (rows, columns):
             seen &= (lines >= 0) & (lines < self._side)
-        rows *= self._side
-        rows += columns
+        rows = rows * self._side + columns
         # Every bristle of every stroke has a number; the last to pass a place stays.
         number = np.arange(count * bands, dtype="int32").reshape(count, 1, bands)
         passed = np.full(self._side**2, -1, "int32")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .canvas import SampleRNG, Sketch, check_drawing, cover, finish, mix, smooth
+from .canvas import SampleRNG, Sketch, checked, cover, finish, mix, smooth
 from .strokes import Canvas, grid, places
 
 # strokes a side of the grid, length, width, how far colours stray
@@ -33,7 +33,7 @@ def painting(size=512, seed=0):
     >>> painting(64).shape
     (64, 64, 3)
     """
-    seed, size = check_drawing("painting", seed, size)
+    seed, size = checked("painting", seed, size)
     rng = SampleRNG(21, seed)
     colours, angle, accents = _composition(Sketch(rng, size))
     canvas = Canvas(size, (0.16, 0.20, 0.34))
@@ -49,8 +49,7 @@ def painting(size=512, seed=0):
         colour = colours[at] + stray * varied
         # Thick light and deep shade alternate, as on a loaded brush.
         accent = accents[at][np.arange(side**2), (2 * chance[6]).astype(int)]
-        share = np.where(chance[3] < 0.16 + 0.07 * layer, 0.75, 0.0)
-        colour = mix(colour, accent, share)
+        colour = mix(colour, accent, 0.75 * (chance[3] < 0.16 + 0.07 * layer))
         size_of = length * (0.6 + 0.6 * chance[4]), width * (0.75 + 0.5 * chance[5])
         strokes = column, row, *size_of, colour
         for some in np.array_split(np.arange(side**2), 6):
@@ -61,24 +60,20 @@ def painting(size=512, seed=0):
 def _composition(sketch):
     """Colours, how strokes run, and two accents for every place."""
     rng, x, y = sketch.rng, sketch.x, sketch.y
-    deep, sky = np.array((0.07, 0.13, 0.42)), np.array((0.22, 0.45, 0.74))
     currents = sketch.noise(3, octaves=3)
     horizon = 0.66 - 0.06 * np.sin(5 * x + rng.between(0, 6)) + 0.02 * currents
     across = np.cos(2.2 * currents) + 0 * y
     down = 0.7 * np.sin(2.2 * currents)
     bands = 0.5 + 0.5 * np.sin(9 * currents + 14 * y)
-    colours = mix(
-        mix(deep, sky, bands),
-        (0.62, 0.76, 0.74),
-        0.75 * smooth(-0.35, 0.0, y - horizon),
-    )
+    colours = mix((0.07, 0.13, 0.42), (0.22, 0.45, 0.74), bands)
+    dawn = 0.75 * smooth(-0.35, 0.0, y - horizon)
+    colours = mix(colours, (0.62, 0.76, 0.74), dawn)
     glow = 0 * currents
     for x0, y0, radius, light in _lamps(rng):
         u, v = x - x0, y - y0
         far = np.sqrt(u**2 + v**2) + 1e-6
         pull = 2.6 * np.exp(-((far / (2.6 * radius)) ** 2))
-        across = across - pull * v / far
-        down = down + pull * u / far
+        across, down = across - pull * v / far, down + pull * u / far
         rings = 0.62 + 0.38 * np.cos(far / radius * 7.5)
         halo = light * np.exp(-((far / (1.35 * radius)) ** 2)) * rings
         halo = np.maximum(halo, light * smooth(0.55 * radius, 0.3 * radius, far))
@@ -95,8 +90,7 @@ def _composition(sketch):
         colours = mix(colours, (0.70, 0.84, 0.86), arms * np.exp(-((far / 0.1) ** 2)))
     angle = np.arctan2(down, across)
     veils = (0.86, 0.93, 0.84), (0.05, 0.09, 0.36)
-    accents = [mix(colours, veil, np.full(glow.shape, 0.7)) for veil in veils]
-    accents = np.stack(accents, 2)
+    accents = np.stack([mix(colours, veil, 0.7 + 0 * glow) for veil in veils], 2)
     for new, share, run, *pair in _land(sketch, horizon):
         inside = share > 0.5
         colours = mix(colours, new, share)
