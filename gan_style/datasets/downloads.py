@@ -32,14 +32,13 @@ DATASETS = {
 }
 
 
-def fetch_dataset(name, site=None, cache=None):
+def fetch_dataset(name, cache=None):
     """Download a dataset of the CycleGAN authors, unless it is there already.
 
     An archive that was put into the cache by hand is used, if it is the right one.
 
     Args:
         name: one of `DATASETS`.
-        site: the address of the folder with `NAME.zip`; `SITE` by default.
         cache: a folder; GAN_STYLE_CACHE or `~/.cache/gan_style` by default.
 
     Returns:
@@ -51,15 +50,19 @@ def fetch_dataset(name, site=None, cache=None):
     size, sha256, _ = DATASETS[check_choice("fetch_dataset", "name", name, DATASETS)]
     cache = check_path("fetch_dataset", "cache", cache or cache_folder())
     folder, archive = cache / name, cache / f"{name}.zip"
+    partial = cache / f".{name}.unpacking"
     if folder.is_dir():
         return folder
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with locked(cache / f"{name}.lock"):
+        with locked(cache / f"{name}.lock"), name_file_in_errors(folder):
             if not folder.is_dir():
-                url = f"{site or SITE}/{name}.zip"
-                download(url, archive, f"sha256:{sha256}", size)
-                unpack(archive, folder, inside=name)
+                download(f"{SITE}/{name}.zip", archive, f"sha256:{sha256}", size)
+                try:
+                    shutil.unpack_archive(archive, partial, "zip")
+                    os.replace(partial / name, folder)
+                finally:
+                    shutil.rmtree(partial, ignore_errors=True)
                 archive.unlink()
     except (DownloadFailed, OSError) as error:
         raise DownloadFailed(
@@ -68,15 +71,3 @@ def fetch_dataset(name, site=None, cache=None):
             f"{name}.zip into {cache}."
         ) from error
     return folder
-
-
-def unpack(archive, folder, inside):
-    """Unpack the folder `inside` of a zip archive, whose hash was checked, whole."""
-    partial = folder.with_name(f".{folder.name}.unpacking")
-    shutil.rmtree(partial, ignore_errors=True)  # a killed process may have left it
-    try:
-        with name_file_in_errors(folder):
-            shutil.unpack_archive(archive, partial, "zip")
-            os.replace(partial / inside, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

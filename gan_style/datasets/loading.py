@@ -2,10 +2,10 @@
 
 import os
 import warnings
+from functools import partial
 
-from gan_style.datasets import downloads, samples, tfrecords
+from gan_style.datasets import downloads, samples, sources
 from gan_style.datasets.pipeline import Images, TrainingCursor, evaluation_set
-from gan_style.datasets.sources import FileImages, SampleImages
 from gan_style.utils import checks
 from gan_style.utils.images import NoImages, UnreadableImage, find_images, found
 
@@ -63,9 +63,8 @@ def load(
         unreadable: "error" stops at an image that cannot be read, and names it;
             "skip" names it once, in a warning and in `skipped`, and omits it.
         swap: whether to exchange A and B.
-        cache_megabytes: the memory for scaled images, as uint8. They stay there if all
-            of training and testing, or else all of training, fit; the rest is read
-            whenever it is needed.
+        cache_megabytes: the memory for scaled images: for all of training and testing,
+            or else all of training, if they fit; the rest is read when needed.
 
     Returns:
         A `Data`.
@@ -73,9 +72,9 @@ def load(
     Raises:
         ValueError: for an argument that does not fit.
         NoImages: where the source holds none; says what was found instead.
-        UnreadableImage: for an image that cannot be read. Headers are looked at
-            here, in folders of up to 10,000; damage behind them shows at first sight,
-            but before training in test images where they may be skipped.
+        UnreadableImage: for an image that cannot be read. Headers are looked at here,
+            in folders of up to 10,000; damage behind them shows later, but here in
+            test images that may be skipped.
 
     >>> data = load("samples/fruit", image_size=32, train_count=3, test_count=2)
     >>> a, b = next(iter(data.train))
@@ -126,9 +125,9 @@ class Data:
     Attributes:
         names: what A and B are, such as ("apple", "orange").
         train: a `tf.data.Dataset` of `(a, b)`, float32 `(batch_size, image_size,
-            image_size, 3)` in [-1, 1], augmented, and made while the step before
-            runs; one iteration is an epoch, the longer domain once. The next iteration
-            starts at step `train.cursor.step`, which `CycleGAN.fit` sets.
+            image_size, 3)` in [-1, 1], augmented; one iteration is an epoch, the longer
+            domain once. The next one starts at step `train.cursor.step`, which
+            `CycleGAN.fit` sets.
         test: a `tf.data.Dataset` of such pairs of test images, not augmented.
         train_a, train_b, test_a, test_b: sequences of uint8 `(image_size, image_size,
             3)` images, read when they are asked for; a slice, a list of indices or a
@@ -166,13 +165,12 @@ def _find(source, train_count, test_count, messages):
     """Return the names of both domains, the four parts, and both ground truths."""
     if isinstance(source, str) and source in SAMPLES:
         a, b = SAMPLES[source]
-        draw = getattr(samples, source.split("/")[1])
-        counts = 2 * [train_count or 500] + 4 * [
-            50 if test_count is None else test_count
-        ]
+        test_count = 50 if test_count is None else test_count
+        counts = 2 * [train_count or 500] + 4 * [test_count]
         # Seeds far apart: no scene comes twice, and no pair hides in the training set.
         which = zip((a, b, a, b, b, a), (1, 2, 3, 4, 3, 4), counts, strict=True)
-        drawn = [SampleImages(draw, kind, n * 10**6, count) for kind, n, count in which]
+        draw = partial(sources.SampleImages, getattr(samples, source.split("/")[1]))
+        drawn = [draw(kind, n * 10**6, count) for kind, n, count in which]
         return (a, b), drawn[:4], drawn[4:]
     names, folders = _folders(source)
     parts = [folder and _folder(folder, messages) for folder in folders]
@@ -187,9 +185,8 @@ def _find(source, train_count, test_count, messages):
                 f"{len(train) - 1}: {folders[i]} holds {len(train)} images, one of "
                 "which training needs. Add images, or a folder of test images."
             )
-        parts[i] = train.some(range(min(train_count or count, count)))
-        most = len(test) if test_count is None else test_count
-        parts[i + 2] = test.some(range(min(most, len(test))))
+        parts[i] = train.some(range(count)[:train_count])
+        parts[i + 2] = test.some(range(len(test))[:test_count])
     return names, parts, (None, None)
 
 
@@ -221,7 +218,7 @@ def _folders(source):
 def _folder(folder, messages):
     """Return the images of a folder, and note what looks like one but is not used."""
     images, unused = find_images(folder)
-    shards = tfrecords.find_shards(folder)
+    shards = sources.find_shards(folder)
     if shards:
         images, unused = [], images + unused
     elif not images:
@@ -231,14 +228,11 @@ def _folder(folder, messages):
         )
     remedy = f"Save it as JPEG or PNG, right in {folder}."
     messages.update((str(path), f"{path}: is not used. {remedy}") for path in unused)
-    return tfrecords.RecordImages(folder) if shards else FileImages(images)
+    return sources.RecordImages(folder) if shards else sources.FileImages(images)
 
 
 def _readable(source, messages, skip, side):
-    """Return the source without the images that are found to be broken already.
-
-    With a `side`, they are read; else their headers are looked at.
-    """
+    """Return the source without broken images, by their headers, or read at a side."""
     broken = {}
     for index in range(len(source) if len(source) <= _CHECKED else 0):
         try:

@@ -17,8 +17,7 @@ from PIL import Image
 from gan_style.utils.checks import summarize
 from gan_style.utils.images import UnreadableImage, to_float
 
-_READERS = min(8, os.cpu_count() or 1)
-_BATCHES_AHEAD = 4
+_READERS, _BATCHES_AHEAD = min(8, os.cpu_count() or 1), 4
 
 
 class Images(collections.abc.Sequence):
@@ -88,9 +87,9 @@ class AugmentedStream:
     """One domain's endless stream of augmented images, by their number.
 
     A pass of `period` items uses every image once, in a new order; where the images
-    are fewer, some come again. The random numbers are those of the counter-based
-    generator Philox (Salmon et al., 2011), addressed by `key` and place. `skipped`
-    collects the errors of images by name, each replaced by the next image; None raises.
+    are fewer, some come again. Random numbers are those of the counter-based generator
+    Philox (Salmon et al., 2011), addressed by `key` and place. `skipped` collects the
+    errors of images by name, each replaced by the next image; None raises them.
     """
 
     def __init__(self, images, size, key, period, skipped=None):
@@ -139,12 +138,6 @@ class AugmentedStream:
 
 class TrainingCursor:
     """Where the next iteration over unpaired training images begins.
-
-    Args:
-        images: the `Images` of A and of B, larger than `size`, the side of the crops.
-        batch_size: images of each domain in a batch.
-        seed: integer for the order and the augmentation.
-        skipped: a dict that collects the errors of images by name; None raises them.
 
     Attributes:
         step: the step at which the next iteration starts, whatever was iterated before.

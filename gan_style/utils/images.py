@@ -100,10 +100,7 @@ def read_image(source, at_least=None):
 
 @contextlib.contextmanager
 def open_image(source):
-    """Open an image for a `with` statement, whose every error is `UnreadableImage`.
-
-    Until the `PIL.Image.Image` that it yields is loaded, only the header was read.
-    """
+    """Yield a `PIL.Image.Image`, its header read; every error is `UnreadableImage`."""
     file = path = None
     if isinstance(source, Image.Image):
         name = getattr(source, "filename", "") or "a PIL image"

@@ -3,14 +3,13 @@
 import hashlib
 import os
 import threading
-import zipfile
 
 import pytest
 from helpers.server import Server, archive
 
 from gan_style import datasets
 from gan_style.datasets import downloads
-from gan_style.datasets.downloads import fetch_dataset, unpack
+from gan_style.datasets.downloads import fetch_dataset
 from gan_style.utils.download import DownloadFailed
 
 LOCKS = ["tiny.lock", "tiny.zip.lock"]
@@ -119,10 +118,13 @@ def test_a_size_that_is_announced_wrong_is_refused_before_it_is_fetched(
     assert not (tmp_path / "tiny.zip.part").exists()
 
 
-def test_what_cannot_be_reached_is_said_with_the_ways_round_it(serve, tmp_path):
+def test_what_cannot_be_reached_is_said_with_the_ways_round_it(
+    serve, tmp_path, monkeypatch
+):
     serve(archive())
+    monkeypatch.setattr(downloads, "SITE", "http://127.0.0.1:1")
     with pytest.raises(DownloadFailed, match=r"refused.*samples/fruit.*put tiny.zip"):
-        fetch_dataset("tiny", site="http://127.0.0.1:1", cache=tmp_path)
+        fetch_dataset("tiny", cache=tmp_path)
 
 
 def test_a_server_that_says_no_is_asked_once(serve, tmp_path):
@@ -137,24 +139,31 @@ def test_an_unknown_name_lists_the_known_ones():
         datasets.load("apples2oranges")
 
 
-def test_an_archive_is_unpacked_whole(tmp_path):
-    (tmp_path / "tiny.zip").write_bytes(archive())
-    (tmp_path / ".tiny.unpacking").mkdir()  # a killed process left it
-    unpack(tmp_path / "tiny.zip", tmp_path / "tiny", "tiny")
-    parts = ["testA", "testB", "trainA", "trainB"]
-    assert sorted(os.listdir(tmp_path / "tiny")) == parts
-    assert sorted(os.listdir(tmp_path)) == ["tiny", "tiny.zip"]
+def test_an_archive_is_unpacked_whole(serve, tmp_path):
+    serve(archive())
+    (tmp_path / ".tiny.unpacking").mkdir()
+    (tmp_path / ".tiny.unpacking" / "junk").touch()  # a killed process left it
+    folder = fetch_dataset("tiny", cache=tmp_path)
+    assert sorted(os.listdir(folder)) == ["testA", "testB", "trainA", "trainB"]
+    assert sorted(os.listdir(tmp_path)) == ["tiny", *LOCKS]
 
 
 @pytest.mark.parametrize("name", ["../outside.png", "/outside.png", "tiny/../../x.png"])
-def test_nothing_is_unpacked_outside(tmp_path, name):
-    (tmp_path / "in").mkdir()
-    with zipfile.ZipFile(tmp_path / "in" / "a.zip", "w") as file:
-        file.writestr("tiny/trainA/0.png", b"")
-        file.writestr(name, b"no")
-    unpack(tmp_path / "in" / "a.zip", tmp_path / "in" / "a", "tiny")
-    assert os.listdir(tmp_path) == ["in"]
-    assert sorted(os.listdir(tmp_path / "in")) == ["a", "a.zip"]
+def test_nothing_is_unpacked_outside(serve, tmp_path, name):
+    serve(archive(extra=[(name, b"no")]))
+    fetch_dataset("tiny", cache=tmp_path / "in" / "cache")
+    assert os.listdir(tmp_path) == ["in"] and os.listdir(tmp_path / "in") == ["cache"]
+    assert sorted(os.listdir(tmp_path / "in" / "cache")) == ["tiny", *LOCKS]
+
+
+def test_an_archive_without_its_folder_leaves_nothing(serve, tmp_path, monkeypatch):
+    content = archive()
+    serve(content)
+    monkeypatch.setitem(downloads.DATASETS, "other", downloads.DATASETS["tiny"])
+    (tmp_path / "other.zip").write_bytes(content)
+    with pytest.raises(DownloadFailed, match="No such file"):
+        fetch_dataset("other", cache=tmp_path)
+    assert sorted(os.listdir(tmp_path)) == ["other.lock", "other.zip"]
 
 
 @pytest.mark.network

@@ -16,7 +16,7 @@ import tensorflow as tf
 from PIL import Image
 
 from gan_style import datasets, samples
-from gan_style.datasets.tfrecords import RecordImages
+from gan_style.datasets.sources import RecordImages
 from gan_style.utils.images import NoImages, UnreadableImage
 
 SIDE, LARGER = 16, 18

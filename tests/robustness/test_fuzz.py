@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gan_style import datasets
-from gan_style.datasets.tfrecords import RecordImages
+from gan_style.datasets.sources import RecordImages
 from gan_style.inference.folders import RECORD, translate_folder
 from gan_style.inference.translation import translate
 from gan_style.models.pytorch_weights import load_pytorch_generator

@@ -36,7 +36,6 @@ class SampleRNG:
         return options[int(self._draw() * len(options))]
 
     def array(self, *shape):
-        """Floats in [0, 1)."""
         return self._draw(shape)
 
     def colour(self, low, high):
@@ -45,19 +44,20 @@ class SampleRNG:
         return low + (high - low) * (0.7 * self._draw() + 0.3 * self._draw(3))
 
 
-class Sketch:
+class Sketch(SampleRNG):
     """An empty scene: its random numbers, and x and y of the pixels' centres."""
 
-    def __init__(self, rng, size):
+    def __init__(self, size, *key):
+        super().__init__(*key)
         line = (np.arange(size) + 0.5) / size
-        self.rng, self.size, self.x, self.y = rng, size, line[None, :], line[:, None]
+        self.size, self.x, self.y = size, line[None, :], line[:, None]
 
     def noise(self, rows, columns=None, octaves=1):
         """Smooth noise around 0, about in [-1, 1]; each octave doubles the detail."""
         columns = columns or rows
         total, weight = 0.0, 1.0
         for _ in range(octaves):
-            lattice = 2 * self.rng.array(rows + 1, columns + 1) - 1
+            lattice = 2 * self.array(rows + 1, columns + 1) - 1
             cell, share = _cells(self.size, columns)
             wide = lattice[:, cell] * (1 - share) + lattice[:, cell + 1] * share
             cell, share = _cells(self.size, rows)
@@ -102,5 +102,4 @@ def cover(distance, size):
 
 
 def finish(image):
-    """Turn [0, 1] into uint8."""
     return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)

@@ -59,8 +59,8 @@ def fruit(kind, seed, size=128):
     kinds = {"apple": 2, "orange": 3}
     skin = kinds[check_choice("fruit", "kind", kind, kinds)]
     seed, size = checked("fruit", seed, size)
-    scene = Scene(SampleRNG(1, seed), size)
-    grain = 0.008 * (scene.rng.array(size, size) - 0.5)[..., None]
+    scene = Scene(size, 1, seed)
+    grain = 0.008 * (scene.array(size, size) - 0.5)[..., None]
     # Where an apple has its pores, the orange of the same scene has deeper ones.
     skin, holes = SampleRNG(skin, seed), SampleRNG(4, seed)
     for one in scene.fruits:
@@ -73,40 +73,40 @@ def fruit(kind, seed, size=128):
 class Scene(Sketch):
     """All that apples and oranges of one seed share: light, places, the empty table."""
 
-    def __init__(self, rng, size):
-        super().__init__(rng, size)
-        side = rng.choice((-1, 1))
-        light = [rng.between(*b) for b in ((0.25, 0.75), (-0.95, -0.6), (0.55, 0.9))]
+    def __init__(self, size, *key):
+        super().__init__(size, *key)
+        side = self.choice((-1, 1))
+        light = [self.between(*b) for b in ((0.25, 0.75), (-0.95, -0.6), (0.55, 0.9))]
         light = np.array(light) * (side, 1, 1)  # right, down, to the viewer
         self.light = light / np.sqrt((light**2).sum())
-        self.warmth = rng.colour((0.98, 0.95, 0.88), (1.06, 1.02, 1.0))
-        count = rng.choice((1, 1, 1, 2, 2, 3, 3, 4))
-        self.horizon = rng.between(0.18, 0.42)
+        self.warmth = self.colour((0.98, 0.95, 0.88), (1.06, 1.02, 1.0))
+        count = self.choice((1, 1, 1, 2, 2, 3, 3, 4))
+        self.horizon = self.between(0.18, 0.42)
         fruits = [self._fruit(place, count) for place in range(count)]
         self.fruits = sorted(fruits, key=lambda fruit: fruit.y + fruit.radius)
         self.image = self._background()
 
     def _fruit(self, place, count):
-        rng, room = self.rng, 1.0 / count
-        largest = {1: 0.44, 2: 0.33, 3: 0.285, 4: 0.255}[count]
-        radius = rng.between(0.82, 1.0) * largest
-        x = (place + 0.5) * room + rng.between(-0.35, 0.35) * (1 - count * room / 2)
+        largest, room = {1: 0.44, 2: 0.33, 3: 0.285, 4: 0.255}[count], 1.0 / count
+        radius = self.between(0.82, 1.0) * largest
+        x = (place + 0.5) * room + self.between(-0.35, 0.35) * (1 - count * room / 2)
         if count > 1:
             x = 0.5 + (x - 0.5) * 0.35 + (place - (count - 1) / 2) * room * 0.62
-            low = rng.between(0.80, 0.93)
+            low = self.between(0.80, 0.93)
         else:
-            x, low = 0.5 + rng.between(-0.12, 0.12), rng.between(0.89, 0.96)
+            x, low = 0.5 + self.between(-0.12, 0.12), self.between(0.89, 0.96)
         if count > 2:
-            low = (0.93 if place % 2 else 0.74) + rng.between(-0.04, 0.03)
-        leaf = rng.chance(0.3) and (rng.choice((-1, 1)), rng.between(0.5, 0.75))
+            low = (0.93 if place % 2 else 0.74) + self.between(-0.04, 0.03)
+        leaf = self.chance(0.3) and (self.choice((-1, 1)), self.between(0.5, 0.75))
         x = float(np.clip(x, radius + 0.02, 0.98 - radius))
-        attitude = [rng.between(*b) for b in ((-0.45, 0.45), (0.3, 0.85), (0.92, 0.99))]
-        return Fruit(x, low - radius, radius, *attitude, leaf)
+        roll, pitch = self.between(-0.45, 0.45), self.between(0.3, 0.85)
+        squeeze = self.between(0.92, 0.99)
+        return Fruit(x, low - radius, radius, roll, pitch, squeeze, leaf)
 
     def _background(self):
-        rng, x, y = self.rng, self.x, self.y
-        wall, table = rng.choice(_WALLS), rng.choice(_TABLES)
-        wall, side = rng.colour(*wall), np.sign(self.light[0])
+        x, y = self.x, self.y
+        wall, table = self.choice(_WALLS), self.choice(_TABLES)
+        wall, side = self.colour(*wall), np.sign(self.light[0])
         fall = 1.04 - 0.22 * np.abs(x - (0.5 + 0.5 * side)) - 0.10 * y
         image = wall * (fall + 0.035 * self.noise(5, octaves=4))[..., None]
         surface, self.bounce = getattr(self, table)()
@@ -123,11 +123,11 @@ class Scene(Sketch):
         return (self.x - 0.5) / near * 0.6, 0.6 / near + 0 * self.x
 
     def _wood(self):
-        rng, (across, along) = self.rng, self._floor()
-        dark = rng.colour((0.38, 0.26, 0.17), (0.48, 0.35, 0.25))
-        light = rng.colour((0.66, 0.50, 0.36), (0.80, 0.65, 0.50))
-        grain, plank = rng.array(96, 5), np.floor(along * 3.1)
-        tone = lookup(rng.array(64, 1), plank, 0 * plank)
+        across, along = self._floor()
+        dark = self.colour((0.38, 0.26, 0.17), (0.48, 0.35, 0.25))
+        light = self.colour((0.66, 0.50, 0.36), (0.80, 0.65, 0.50))
+        grain, plank = self.array(96, 5), np.floor(along * 3.1)
+        tone = lookup(self.array(64, 1), plank, 0 * plank)
         lines = lookup(grain, along * 34 + 9 * tone, across * 2 + 7 * tone)
         fine = lookup(grain, along * 90, across * 3)
         share = 0.25 + 0.4 * lines + 0.2 * fine + 0.3 * tone - 0.1
@@ -136,27 +136,27 @@ class Scene(Sketch):
         return image, (dark + light) / 2
 
     def _cloth(self):
-        rng, (across, along) = self.rng, self._floor()
-        ground = rng.colour((0.80, 0.78, 0.74), (0.93, 0.92, 0.90))
-        thread = rng.choice(_THREADS)
-        turn, checks = rng.between(-0.5, 0.5), 2 * np.pi * rng.between(3.5, 6)
+        across, along = self._floor()
+        ground = self.colour((0.80, 0.78, 0.74), (0.93, 0.92, 0.90))
+        thread = self.choice(_THREADS)
+        turn, checks = self.between(-0.5, 0.5), 2 * np.pi * self.between(3.5, 6)
         one = across * np.cos(turn) - along * np.sin(turn)
         two = across * np.sin(turn) + along * np.cos(turn)
         bands = [smooth(-0.15, 0.15, np.sin(checks * place)) for place in (one, two)]
-        share = 0.42 * (bands[0] + bands[1]) if rng.chance(0.6) else 0.7 * bands[0]
+        share = 0.42 * (bands[0] + bands[1]) if self.chance(0.6) else 0.7 * bands[0]
         folds = self.noise(3, 4, octaves=2)
         light = 0.95 + 0.07 * folds + 0.03 * self.noise(min(64, self.size // 2))
         return mix(ground, thread, share) * light[..., None], ground * 0.9
 
     def _stone(self):
-        ground = self.rng.colour((0.60, 0.60, 0.61), (0.70, 0.70, 0.70))
+        ground = self.colour((0.60, 0.60, 0.61), (0.70, 0.70, 0.70))
         veins = np.abs(self.noise(4, octaves=5))
         speckle = self.noise(min(60, self.size // 2))
         light = 0.92 + 0.10 * smooth(0.0, 0.12, veins) * veins + 0.04 * speckle
         return ground * light[..., None], ground
 
     def _plain(self):
-        ground = self.rng.colour(*self.rng.choice(_WALLS))
+        ground = self.colour(*self.choice(_WALLS))
         return ground * (1 + 0.04 * self.noise(3, octaves=4))[..., None], ground
 
     def shadow(self, fruit):
@@ -180,7 +180,13 @@ def _paint(scene, kind, fruit, skin, depths):
     cos, sin = np.cos(fruit.roll), np.sin(fruit.roll)
     u, v = right * cos + down * sin, down * cos - right * sin
     v, scale = v / fruit.squeeze, size * fruit.radius
-    outline = _apple_outline(u, v, fruit.pitch) if kind == "apple" else np.ones_like(u)
+    outline = 1.0
+    if kind == "apple":
+        angle = np.abs(np.arctan2(u, -v))  # 0 at the stem, pi at the other end
+        bumps = (0.04, 0.72, 0.42), (0.08 * np.sin(fruit.pitch) - 0.16, 0, 0.34)
+        bumps += (-0.035, 2.35, 0.45), (-0.07, np.pi, 0.28)
+        bumps = (high * np.exp(-(((angle - at) / w) ** 2)) for high, at, w in bumps)
+        outline = sum(bumps, 0.985)
     distance = np.sqrt(u**2 + v**2)
     inside = np.minimum(distance / outline, 0.999)
     away = np.where(distance > 0, inside / np.maximum(distance, 1e-9), 1)
@@ -201,13 +207,6 @@ def _paint(scene, kind, fruit, skin, depths):
     if kind == "apple":
         top = 0.1 - fruit.y / fruit.radius / fruit.squeeze
         _stem(part, u, v, foot, skin, lamp, scale, foot[1] - top)
-
-
-def _apple_outline(u, v, pitch):
-    angle = np.abs(np.arctan2(u, -v))  # 0 at the stem, pi at the other end
-    bumps = (0.04, 0.72, 0.42), (0.08 * np.sin(pitch) - 0.16, 0, 0.34)
-    bumps += (-0.035, 2.35, 0.45), (-0.07, np.pi, 0.28)
-    return sum((h * np.exp(-(((angle - at) / w) ** 2)) for h, at, w in bumps), 0.985)
 
 
 def _stem(part, u, v, foot, skin, lamp, scale, room):

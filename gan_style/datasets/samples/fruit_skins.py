@@ -32,7 +32,6 @@ class _Surface:
         away /= np.maximum(np.sin(self.angle), 1e-3)[..., None]
         side = np.array([0.0, pole[2], -pole[1]])
         self.longitude = np.arctan2(normal[..., 0], -(normal @ side))
-
         self.across, self.down = (
             np.arcsin(np.clip(normal[..., i], -1, 1)) for i in (0, 1)
         )
@@ -41,13 +40,11 @@ class _Surface:
         right = lookup(depths, down, across + 1) - depth
         below = lookup(depths, down + 1, across) - depth
         tilt = np.stack([right, below, np.zeros_like(depth)], -1)
-
         depth, width = dent
         pit = depth * np.exp(-((self.angle / width) ** 2))
         slope = 2 * self.angle / width**2 * pit
         normal = _unit(normal * (1 - pit)[..., None] - slope[..., None] * away)
         normal = _unit(normal + rough * tilt)
-
         direct = np.clip(0.12 + 0.88 * (normal @ lamp), 0, None)
         sky = 0.5 + 0.5 * (normal @ up)
         # Where the fruit stands, little light gets in.
@@ -69,13 +66,13 @@ def apple_skin(skin, scale, *view):
     seen = _Surface(*view, (0.30, 0.36), 0.28, ((70, 0.75), (9, 0.13)))
     angle, turns = seen.angle, seen.longitude / (2 * np.pi)
     red = skin.colour((0.68, 0.035, 0.05), (0.84, 0.09, 0.09))
-    deep = red * np.array([0.62, 0.4, 0.55])
     ground = skin.colour((0.80, 0.66, 0.20), (0.90, 0.78, 0.32))
     streaks = lookup(skin.array(40, 4), turns * 40, angle * 1.2)
     streaks = 0.6 * streaks + 0.4 * lookup(skin.array(90, 5), turns * 90, angle * 1.6)
     blush = lookup(skin.array(4, 3), turns * 4, angle * 0.8)
     pale = smooth(0.58, 1.12, 0.62 * blush + 0.62 * streaks)
-    colour = mix(mix(red, deep, 0.7 * streaks), ground, 0.55 * pale)
+    red = mix(red, red * (0.62, 0.4, 0.55), 0.7 * streaks)
+    colour = mix(red, ground, 0.55 * pale)
     ring = np.exp(-((angle / 0.40) ** 2))
     colour = mix(colour, (0.60, 0.56, 0.16), 0.75 * ring * (0.5 + 0.5 * streaks))
     colour = mix(colour, (0.40, 0.17, 0.07), 0.45 * smooth(0.35, 0.9, seen.pores))
@@ -97,6 +94,5 @@ def orange_skin(skin, scale, *view):
     colour = colour * (1 - 0.16 * wrinkle * near)[..., None]
     body = colour * seen.light + seen.shine
     star = 0.115 * (1 + 0.55 * np.cos(5 * around))
-    green, knob = (np.array(c) for c in ((0.36, 0.45, 0.17), (0.62, 0.56, 0.36)))
-    body = mix(body, green * seen.light, cover(angle - star, scale))
-    return mix(body, knob * seen.light, cover(angle - 0.05, scale))
+    body = mix(body, seen.light * (0.36, 0.45, 0.17), cover(angle - star, scale))
+    return mix(body, seen.light * (0.62, 0.56, 0.36), cover(angle - 0.05, scale))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .canvas import SampleRNG, Sketch, checked, cover, finish, mix, smooth
+from .canvas import Sketch, checked, cover, finish, mix, smooth
 from .strokes import Canvas, grid, places
 
 # strokes a side of the grid, length, width, how far colours stray
@@ -34,11 +34,11 @@ def painting(size=512, seed=0):
     (64, 64, 3)
     """
     seed, size = checked("painting", seed, size)
-    rng = SampleRNG(21, seed)
-    colours, angle, accents = _composition(Sketch(rng, size))
+    sketch = Sketch(size, 21, seed)
+    colours, angle, accents = _composition(sketch)
     canvas = Canvas(size, (0.16, 0.20, 0.34))
     for layer, (side, length, width, stray) in enumerate(_LAYERS):
-        chance = rng.array(7, side**2)
+        chance = sketch.array(7, side**2)
         order = np.argsort(chance[0])
         # From a little outside, so that the edge is painted too.
         column, row = (1.1 * p[order] - 0.05 for p in grid(side, *chance[1:3]))
@@ -53,15 +53,15 @@ def painting(size=512, seed=0):
         size_of = length * (0.6 + 0.6 * chance[4]), width * (0.75 + 0.5 * chance[5])
         strokes = column, row, *size_of, colour
         for some in np.array_split(np.arange(side**2), 6):
-            canvas.lay(rng, angle, *(part[some] for part in strokes))
+            canvas.lay(sketch, angle, *(part[some] for part in strokes))
     return finish(canvas.image(relief=0.30))
 
 
 def _composition(sketch):
     """Colours, how strokes run, and two accents for every place."""
-    rng, x, y = sketch.rng, sketch.x, sketch.y
+    x, y = sketch.x, sketch.y
     currents = sketch.noise(3, octaves=3)
-    horizon = 0.66 - 0.06 * np.sin(5 * x + rng.between(0, 6)) + 0.02 * currents
+    horizon = 0.66 - 0.06 * np.sin(5 * x + sketch.between(0, 6)) + 0.02 * currents
     across = np.cos(2.2 * currents) + 0 * y
     down = 0.7 * np.sin(2.2 * currents)
     bands = 0.5 + 0.5 * np.sin(9 * currents + 14 * y)
@@ -69,7 +69,7 @@ def _composition(sketch):
     dawn = 0.75 * smooth(-0.35, 0.0, y - horizon)
     colours = mix(colours, (0.62, 0.76, 0.74), dawn)
     glow = 0 * currents
-    for x0, y0, radius, light in _lamps(rng):
+    for x0, y0, radius, light in _lamps(sketch):
         u, v = x - x0, y - y0
         far = np.sqrt(u**2 + v**2) + 1e-6
         pull = 2.6 * np.exp(-((far / (2.6 * radius)) ** 2))
@@ -80,7 +80,7 @@ def _composition(sketch):
         glow = np.maximum(glow, halo)
     lamp = mix((0.94, 0.62, 0.14), (1.0, 0.94, 0.62), smooth(0.45, 0.95, glow))
     colours = mix(colours, lamp, np.clip(1.25 * glow, 0, 1))
-    x0, y0 = rng.between(0.36, 0.46), rng.between(0.30, 0.38)
+    x0, y0 = sketch.between(0.36, 0.46), sketch.between(0.30, 0.38)
     for shift, fall, turn in ((0, 0, 1.0), (0.19, 0.07, -1.0)):  # two eddies
         u, v = x - (x0 + shift), y - (y0 + fall)
         far = np.sqrt(u**2 + v**2) + 1e-6
@@ -99,19 +99,19 @@ def _composition(sketch):
     return colours, angle, accents
 
 
-def _lamps(rng):
+def _lamps(sketch):
     """The moon and the stars: place, radius, brightness."""
-    yield rng.between(0.74, 0.86), rng.between(0.14, 0.2), 0.085, 1.0
+    yield sketch.between(0.74, 0.86), sketch.between(0.14, 0.2), 0.085, 1.0
     for place in range(6):
-        x = 0.08 + 0.13 * place + rng.between(-0.04, 0.04)
-        y = rng.between(0.07, 0.46)
-        yield x, y, rng.between(0.028, 0.048), rng.between(0.75, 1.0)
+        x = 0.08 + 0.13 * place + sketch.between(-0.04, 0.04)
+        y = sketch.between(0.07, 0.46)
+        yield x, y, sketch.between(0.028, 0.048), sketch.between(0.75, 1.0)
 
 
 def _land(sketch, horizon):
     """Hills, wheat and a cypress: colour, where, how it runs, and two accents."""
-    rng, size, x, y = sketch.rng, sketch.size, sketch.x, sketch.y
-    shift = rng.between(0, 6)
+    size, x, y = sketch.size, sketch.x, sketch.y
+    shift = sketch.between(0, 6)
     roll = sketch.noise(3, 4, octaves=2)
     run = -0.06 * 5 * np.cos(5 * x + shift) + 0.5 * roll
     hill = mix((0.10, 0.22, 0.42), (0.22, 0.48, 0.50), 0.5 + 0.5 * roll)
@@ -122,7 +122,7 @@ def _land(sketch, horizon):
     lean = -0.7 + 0.8 * roll + 0.6 * x
     yield wheat, cover(field - y, size), lean, (1.0, 0.92, 0.52), (0.62, 0.26, 0.10)
     up = np.clip((1.02 - y) / 0.86, 0, 1)
-    sway = 0.17 + rng.between(-0.03, 0.05) + 0.022 * np.sin(9 * y + shift)
+    sway = 0.17 + sketch.between(-0.03, 0.05) + 0.022 * np.sin(9 * y + shift)
     half = 0.105 * up**0.35 * (1 - up) ** 0.75 * (1 + 0.16 * np.sin(34 * y + 9 * x))
     flame = cover(np.abs(x - sway) - half, size)
     dark = mix((0.05, 0.12, 0.10), (0.16, 0.30, 0.14), 0.5 + 0.5 * roll)
