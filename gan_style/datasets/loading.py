@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from functools import partial
+from functools import cached_property, partial
 
 from gan_style.datasets import downloads, samples, sources
 from gan_style.datasets.pipeline import Images, TrainingCursor, evaluation_set
@@ -107,14 +107,13 @@ def load(
     larger = round(image_size * 286 / 256)
     # Images that are not square need more: a third more from most cameras.
     training = sum(map(len, parts[:2])) * larger**2 * 3 * 4 / 3
-    keep = training <= cache
-    scaled = [Images(part, larger, keep, _LONGEST) for part in parts[:2]]
+    scaled = [Images(part, larger, training <= cache, _LONGEST) for part in parts[:2]]
     skipped = messages if skip else None
     train = TrainingCursor(scaled, image_size, batch_size, seed, skipped).dataset()
     testing = sum(map(len, parts[2:])) * image_size**2 * 3
     keep = training + testing <= cache
     images = [Images(part, image_size, keep and i > 1) for i, part in enumerate(parts)]
-    truths = [None if one is None else Images(one, image_size, True) for one in truths]
+    truths = [None if one is None else Images(one, image_size) for one in truths]
     test = evaluation_set(*images[2:], batch_size)
     return Data(names, train, test, images, truths, messages)
 
@@ -133,7 +132,7 @@ class Data:
             3)` images, read when they are asked for; a slice, a list of indices or a
             mask gives one array.
         truth_ab, truth_ba: for samples, the ground truth: what a perfect translation
-            of `test_a` and `test_b` looks like, such a sequence; else None.
+            of `test_a` and `test_b` looks like, uint8 arrays; else None.
         steps_per_epoch: batches of one epoch.
         image_size: the side of the images.
         skipped: messages, each naming an image that could not be read so far, or that
@@ -145,8 +144,13 @@ class Data:
         self.train_a, self.train_b, self.test_a, self.test_b = images
         self.steps_per_epoch = train.cursor.steps_per_epoch
         self.image_size = self.test_a.size
-        self.truth_ab, self.truth_ba = truths
-        self._messages = messages
+        self._truths, self._messages = truths, messages
+
+    truth_ab = cached_property(lambda self: self._truth(0))
+    truth_ba = cached_property(lambda self: self._truth(1))
+
+    def _truth(self, way):
+        return None if self._truths[way] is None else self._truths[way][:]
 
     @property
     def skipped(self):

@@ -34,9 +34,8 @@ class Images(collections.abc.Sequence):
     """
 
     def __init__(self, source, size, keep=False, longest=1):
-        self.source, self.size = source, size
-        self.keep, self.longest = keep, longest
-        self._kept = {}
+        self.source, self.size, self.longest = source, size, longest
+        self.keep, self._kept = keep, {}
 
     def __len__(self):
         return len(self.source)

@@ -88,7 +88,7 @@ def _attempt(url, part, max_bytes):
     have = _size(part)
     begin = {"Range": f"bytes={have}-"} if have else {}
     request = Request(url, headers={"User-Agent": "gan_style", **begin})
-    answer = _in_time(urlopen, request, timeout=SECONDS)
+    answer = _in_time(urlopen, request, timeout=2 * SECONDS)  # then its thread ends
     if not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
         have = 0  # this server sends all of it
     total = 0 if answer.length is None else have + answer.length

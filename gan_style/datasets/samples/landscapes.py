@@ -93,9 +93,8 @@ class Landscape(Sketch):
     def _sky(self):
         x, y = self.x, self.y
         zenith, low, bright, dim = (np.array(c) for c in _MOODS[self.mood])
-        zenith = zenith * self.between(0.9, 1.1)
         down = np.clip(y / self.horizon, 0, 1)
-        image = mix(zenith, low, down**1.4 + 0 * x)
+        image = mix(zenith * self.between(0.9, 1.1), low, down**1.4 + 0 * x)
         distance = np.sqrt((x - self.sun[0]) ** 2 + (y - self.sun[1]) ** 2)
         warm = (1.0, 0.86, 0.62) if self.mood == 2 else (1.0, 0.97, 0.88)
         image = mix(image, warm, 0.35 * np.exp(-distance / 0.16))
@@ -225,8 +224,7 @@ class Landscape(Sketch):
         path = np.exp(-(((x - self.sun[0]) / (0.035 + 0.07 * near)) ** 2))
         glitter = smooth(0.1, 0.6, ripple + 0.4 * swell) * path
         image = mix(image, (1.0, 0.93, 0.78), 0.5 * glitter)
-        away = self.shore - self.y + 0 * x
-        self._put(image, cover(away, size), 0.10 * wave, 0.075)
+        self._put(image, cover(0 * x - below, size), 0.10 * wave, 0.075)
 
     def _bank(self):
         side, low = self.choice((-1, 1)), self.between(0.90, 1.0)
