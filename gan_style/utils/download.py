@@ -5,9 +5,9 @@ import hashlib
 import os
 import threading
 import time
+import urllib.request
 from concurrent.futures import Future, wait
 from urllib.error import URLError
-from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
@@ -87,8 +87,8 @@ def _transfer(url, part, max_bytes):
 def _attempt(url, part, max_bytes):
     have = _size(part)
     begin = {"Range": f"bytes={have}-"} if have else {}
-    request = Request(url, headers={"User-Agent": "gan_style", **begin})
-    answer = _in_time(urlopen, request, timeout=2 * SECONDS)  # then its thread ends
+    request = urllib.request.Request(url, headers={"User-Agent": "gan_style", **begin})
+    answer = _in_time(urllib.request.urlopen, request, timeout=2 * SECONDS)
     if not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
         have = 0  # this server sends all of it
     total = 0 if answer.length is None else have + answer.length

@@ -233,10 +233,12 @@ def sixteen_bit_png(samples):
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_sixteen_bits_are_scaled_and_not_clipped(channels):
     ramp = np.linspace(0, 65535, 512).reshape(16, 32)
     samples = np.repeat(ramp[..., None], channels, axis=-1).round()
+    if channels in (2, 4):
+        samples[..., -1] = 65535
     expected = np.repeat(samples[..., :1] / 257, 3, axis=-1)
     got = read_image(sixteen_bit_png(samples))
     assert np.abs(got - expected).max() <= 1
