@@ -59,6 +59,12 @@ def test_an_archive_put_into_the_cache_by_hand_makes_no_request(serve, tmp_path)
     assert server.asked == []
 
 
+def test_the_home_folder_may_be_written_as_a_tilde(serve, tmp_path, monkeypatch):
+    serve(archive())
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert fetch_dataset("tiny", cache="~/cache") == tmp_path / "cache" / "tiny"
+
+
 def test_a_wrong_archive_in_the_cache_is_named_and_left_alone(serve, tmp_path):
     server = serve(archive())
     (tmp_path / "tiny.zip").write_bytes(b"mine")
