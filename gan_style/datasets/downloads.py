@@ -1,15 +1,12 @@
 """The original CycleGAN datasets: downloaded once, and checked before unpacking."""
 
+import os
+import shutil
 from collections import namedtuple
 
 from gan_style.utils.checks import check_choice, check_path
-from gan_style.utils.download import (
-    DownloadFailed,
-    cache_folder,
-    download,
-    locked,
-    unpack,
-)
+from gan_style.utils.download import DownloadFailed, cache_folder, download
+from gan_style.utils.files import locked, name_file_in_errors
 
 # The licences are not stated, so the archives are never passed on.
 SITE = "https://efrosgans.eecs.berkeley.edu/cyclegan/datasets"
@@ -35,36 +32,37 @@ DATASETS = {
 }
 
 
-def fetch_dataset(name, site=None, cache=None):
+def fetch_dataset(name, cache=None):
     """Download a dataset of the CycleGAN authors, unless it is there already.
 
-    An interrupted download is resumed. An archive that was put into the cache by hand
-    is used, if it is the right one.
+    An archive that was put into the cache by hand is used, if it is the right one.
 
     Args:
         name: one of `DATASETS`.
-        site: the address of the folder with `NAME.zip`; `SITE` by default.
         cache: a folder; GAN_STYLE_CACHE or `~/.cache/gan_style` by default.
 
     Returns:
         The path of the folder with trainA, trainB, testA and testB.
 
     Raises:
-        DownloadFailed: within seconds where nothing answers; for another file than
-            expected.
+        DownloadFailed: where nothing answers, or for another file than expected.
     """
     size, sha256, _ = DATASETS[check_choice("fetch_dataset", "name", name, DATASETS)]
     cache = check_path("fetch_dataset", "cache", cache or cache_folder())
     folder, archive = cache / name, cache / f"{name}.zip"
+    partial = cache / f".{name}.unpacking"
     if folder.is_dir():
         return folder
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with locked(cache / f"{name}.lock"):
+        with locked(cache / f"{name}.lock"), name_file_in_errors(folder):
             if not folder.is_dir():
-                url = f"{site or SITE}/{name}.zip"
-                download(url, archive, f"sha256:{sha256}", size)
-                unpack(archive, folder, inside=name)
+                download(f"{SITE}/{name}.zip", archive, f"sha256:{sha256}", size)
+                try:
+                    shutil.unpack_archive(archive, partial, "zip")
+                    os.replace(partial / name, folder)
+                finally:
+                    shutil.rmtree(partial, ignore_errors=True)
                 archive.unlink()
     except (DownloadFailed, OSError) as error:
         raise DownloadFailed(

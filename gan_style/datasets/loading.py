@@ -2,32 +2,23 @@
 
 import os
 import warnings
-from functools import cached_property
+from functools import cached_property, partial
 
-import numpy as np
-
-from gan_style.datasets import downloads, samples, tfrecords
-from gan_style.datasets.pipeline import Images, evaluation_set, training_set
-from gan_style.datasets.sources import FileImages, SampleImages, Subset
-from gan_style.utils.checks import (
-    check_choice,
-    check_int,
-    check_number,
-    check_path,
-    summarize,
-)
-from gan_style.utils.images import NoImages, UnreadableImage, found, list_images
+from gan_style.datasets import downloads, samples, sources
+from gan_style.datasets.pipeline import Images, TrainingCursor, evaluation_set
+from gan_style.utils import checks
+from gan_style.utils.images import NoImages, UnreadableImage, find_images, found
 
 SAMPLES = {
     "samples/fruit": ("apple", "orange"),
     "samples/landscape": ("photograph", "painting"),
 }
-_PARTS = ("trainA", "trainB", "testA", "testB")
 _LAYOUTS = (
-    (("A", "B"), _PARTS),
-    (("monet", "photo"), ("monet_tfrec", "photo_tfrec", "", "")),
-    (("monet", "photo"), ("monet_jpg", "photo_jpg", "", "")),
+    (("A", "B"), ("trainA", "trainB", "testA", "testB")),
+    (("monet", "photo"), ("monet_tfrec", "photo_tfrec")),
+    (("monet", "photo"), ("monet_jpg", "photo_jpg")),
 )
+_LONGEST = 4  # sides over the shorter ones of training images; longer ones are cut
 _CHECKED = 10_000  # a folder of more files is not looked through before training
 
 
@@ -72,9 +63,8 @@ def load(
         unreadable: "error" stops at an image that cannot be read, and names it;
             "skip" names it once, in a warning and in `skipped`, and omits it.
         swap: whether to exchange A and B.
-        cache_megabytes: the memory for scaled images, as uint8. They stay there if all
-            of training and testing, or else all of training, fit; the rest is read
-            whenever it is needed.
+        cache_megabytes: the memory for scaled images: for all of training and testing,
+            or else all of training, if they fit; the rest is read when needed.
 
     Returns:
         A `Data`.
@@ -82,45 +72,50 @@ def load(
     Raises:
         ValueError: for an argument that does not fit.
         NoImages: where the source holds none; says what was found instead.
-        UnreadableImage: for an image that cannot be read. Headers are looked at
-            here, in folders of up to 10,000; damage behind them shows at first sight,
-            but before training in test images where they may be skipped.
+        UnreadableImage: for an image that cannot be read. Headers are looked at here,
+            in folders of up to 10,000; damage behind them shows later, but here in
+            test images that may be skipped.
 
     >>> data = load("samples/fruit", image_size=32, train_count=3, test_count=2)
     >>> a, b = next(iter(data.train))
     >>> tuple(a.shape), data.steps_per_epoch, data.test_a[:].shape
     ((1, 32, 32, 3), 3, (2, 32, 32, 3))
     """
-    image_size = check_int("load", "image_size", image_size)
-    batch_size = check_int("load", "batch_size", batch_size)
-    seed = check_int("load", "seed", seed, minimum=0)
+    image_size = checks.check_int("load", "image_size", image_size)
+    batch_size = checks.check_int("load", "batch_size", batch_size)
+    seed = checks.check_int("load", "seed", seed, minimum=0)
     if train_count is not None:
-        train_count = check_int("load", "train_count", train_count)
+        train_count = checks.check_int("load", "train_count", train_count)
     if test_count is not None:
-        test_count = check_int("load", "test_count", test_count, minimum=0)
-    cache = check_number("load", "cache_megabytes", cache_megabytes) * 2**20
-    check_choice("load", "unreadable", unreadable, ("error", "skip"))
-    names, parts, truths = _find(source, train_count, test_count)
+        test_count = checks.check_int("load", "test_count", test_count, minimum=0)
+    cache = checks.check_number("load", "cache_megabytes", cache_megabytes) * 2**20
+    checks.check_choice("load", "unreadable", unreadable, ("error", "skip"))
+    skip, messages = unreadable == "skip", {}  # by the name of what is left out
+    names, parts, truths = _find(source, train_count, test_count, messages)
     if swap:
         names, truths = names[::-1], truths[::-1]
         parts = [parts[i] for i in (1, 0, 3, 2)]
-    skipped = {} if unreadable == "skip" else None
-    parts = [
-        _readable(part, skipped, image_size * (i > 1)) for i, part in enumerate(parts)
-    ]
+    for i, part in enumerate(parts):
+        # Training uses another image in a broken one's place when it meets it; tests
+        # have no other, so there the whole file is looked at now.
+        parts[i] = _readable(part, messages, skip, image_size if i > 1 and skip else 0)
+    if messages:
+        first, more = list(messages.values())[:5], len(messages) - 5
+        first += [f"{more} more, see `skipped`."] * (more > 0)
+        warnings.warn("Skipped: " + "\n".join(first), stacklevel=2)
 
     larger = round(image_size * 286 / 256)
     # Images that are not square need more: a third more from most cameras.
     training = sum(map(len, parts[:2])) * larger**2 * 3 * 4 / 3
+    scaled = [Images(part, larger, training <= cache, _LONGEST) for part in parts[:2]]
+    skipped = messages if skip else None
+    train = TrainingCursor(scaled, image_size, batch_size, seed, skipped).dataset()
     testing = sum(map(len, parts[2:])) * image_size**2 * 3
-    scaled = (Images(part, larger, training <= cache, False) for part in parts[:2])
-    train = training_set(*scaled, image_size, batch_size, seed, skipped)
-    images = [Images(part, image_size) for part in parts[:2]]
     keep = training + testing <= cache
-    images += [Images(part, image_size, keep) for part in parts[2:]]
-    truths = [truth if truth is None else Images(truth, image_size) for truth in truths]
+    images = [Images(part, image_size, keep and i > 1) for i, part in enumerate(parts)]
+    truths = [None if one is None else Images(one, image_size) for one in truths]
     test = evaluation_set(*images[2:], batch_size)
-    return Data(names, train, test, images, truths, skipped)
+    return Data(names, train, test, images, truths, messages)
 
 
 class Data:
@@ -129,40 +124,37 @@ class Data:
     Attributes:
         names: what A and B are, such as ("apple", "orange").
         train: a `tf.data.Dataset` of `(a, b)`, float32 `(batch_size, image_size,
-            image_size, 3)` in [-1, 1], augmented, and made while the step before
-            runs; one iteration is an epoch, the longer domain once. The next iteration
-            starts at step `train.cursor.step`, which `CycleGAN.fit` sets.
+            image_size, 3)` in [-1, 1], augmented; one iteration is an epoch, the longer
+            domain once. The next one starts at step `train.cursor.step`, which
+            `CycleGAN.fit` sets.
         test: a `tf.data.Dataset` of such pairs of test images, not augmented.
         train_a, train_b, test_a, test_b: sequences of uint8 `(image_size, image_size,
-            3)` images, read when they are asked for; a slice is one array.
+            3)` images, read when they are asked for; a slice, a list of indices or a
+            mask gives one array.
         truth_ab, truth_ba: for samples, the ground truth: what a perfect translation
             of `test_a` and `test_b` looks like, uint8 arrays; else None.
         steps_per_epoch: batches of one epoch.
         image_size: the side of the images.
+        skipped: messages, each naming an image that could not be read so far, or that
+            is not used: of another kind, or in a subfolder.
     """
 
-    def __init__(self, names, train, test, images, truths, skipped):
-        self.names = names
-        self.train = train
-        self.test = test
+    def __init__(self, names, train, test, images, truths, messages):
+        self.names, self.train, self.test = names, train, test
         self.train_a, self.train_b, self.test_a, self.test_b = images
         self.steps_per_epoch = train.cursor.steps_per_epoch
         self.image_size = self.test_a.size
-        self._truths = truths
-        self._skipped = skipped
+        self._truths, self._messages = truths, messages
 
-    @cached_property
-    def truth_ab(self):
-        return None if self._truths[0] is None else self._truths[0][:]
+    truth_ab = cached_property(lambda self: self._truth(0))
+    truth_ba = cached_property(lambda self: self._truth(1))
 
-    @cached_property
-    def truth_ba(self):
-        return None if self._truths[1] is None else self._truths[1][:]
+    def _truth(self, way):
+        return None if self._truths[way] is None else self._truths[way][:]
 
     @property
     def skipped(self):
-        """What could not be read so far: messages, each naming its image."""
-        return list((self._skipped or {}).values())
+        return list(self._messages.values())
 
     def __repr__(self):
         a, b = self.names
@@ -173,7 +165,7 @@ class Data:
         )
 
 
-def _find(source, train_count, test_count):
+def _find(source, train_count, test_count, messages):
     """Return the names of both domains, the four parts, and both ground truths."""
     if isinstance(source, str) and source in SAMPLES:
         a, b = SAMPLES[source]
@@ -181,102 +173,82 @@ def _find(source, train_count, test_count):
         counts = 2 * [train_count or 500] + 4 * [test_count]
         # Seeds far apart: no scene comes twice, and no pair hides in the training set.
         which = zip((a, b, a, b, b, a), (1, 2, 3, 4, 3, 4), counts, strict=True)
-        draw = getattr(samples, source.split("/")[1])
-        drawn = [SampleImages(draw, kind, n * 10**6, count) for kind, n, count in which]
+        draw = partial(sources.SampleImages, getattr(samples, source.split("/")[1]))
+        drawn = [draw(kind, n * 10**6, count) for kind, n, count in which]
         return (a, b), drawn[:4], drawn[4:]
-    if isinstance(source, (tuple, list)):
-        if len(source) != 2:
-            raise ValueError(
-                f"load: source is {len(source)} folders, but must be two, (a, b)."
-            )
-        folders = [check_path("load", "a folder of source", path) for path in source]
-        names = tuple(folder.name for folder in folders)
-        folders += None, None
-    else:
-        names, folders = _folders(source)
-    parts = [folder and _folder(folder) for folder in folders]
+    names, folders = _folders(source)
+    parts = [folder and _folder(folder, messages) for folder in folders]
     for i in (0, 1):
-        counts = train_count, test_count
-        parts[i], parts[i + 2] = _divide(folders[i], parts[i], parts[i + 2], *counts)
+        train, test, count = parts[i], parts[i + 2], len(parts[i])
+        if test is None:  # the last images of training
+            count -= test_count or 0
+            test = train.some(range(max(count, 0), len(train)))
+        if count < 1:
+            raise ValueError(
+                f"load: test_count is {test_count}, but must be at most "
+                f"{len(train) - 1}: {folders[i]} holds {len(train)} images, one of "
+                "which training needs. Add images, or a folder of test images."
+            )
+        parts[i] = train.some(range(count)[:train_count])
+        parts[i + 2] = test.some(range(len(test))[:test_count])
     return names, parts, (None, None)
 
 
 def _folders(source):
-    """Return the names of both domains, and the folders of the four parts or None."""
+    """Return the names of both domains, and the folders of the parts or None."""
+    wrong = "load: source is {}, {}, but must be {}. Or give two folders, load((a, b))."
     expected = (
-        f"a name ({', '.join([*SAMPLES, *downloads.DATASETS])}), a folder with trainA, "
-        "trainB, testA and testB, or two folders (a, b)"
+        f"a name ({', '.join([*SAMPLES, *downloads.DATASETS])}), or a folder with "
+        "trainA and trainB (testA and testB), or with monet_tfrec and photo_tfrec"
     )
+    if isinstance(source, (tuple, list)) and len(source) == 2:
+        pair = [checks.check_path("load", "a folder of source", x) for x in source]
+        return tuple(folder.name for folder in pair), [*pair, None, None]
     if not isinstance(source, (str, os.PathLike)):
-        raise ValueError(
-            f"load: source is {summarize(source)}, but must be {expected}."
-        )
-    folder, names = check_path("load", "source", source), None
+        kind = f"a {type(source).__name__}"
+        raise ValueError(wrong.format(checks.summarize(source), kind, expected))
+    folder, names = checks.check_path("load", "source", source), None
     if source in downloads.DATASETS and not folder.is_dir():
         names = downloads.DATASETS[source].names
         folder = downloads.fetch_dataset(source)
-    try:
-        inside = os.listdir(folder)
-    except OSError as error:
-        raise NoImages(
-            f"load: source is {str(source)!r}, which cannot be read "
-            f"({error.strerror}), but must be {expected}."
-        ) from error
     for usual, parts in _LAYOUTS:
-        if {*parts[:2]} <= {*inside}:
-            there = [folder / part if part in inside else None for part in parts]
-            return names or usual, there
-    raise NoImages(
-        f"load: source is {str(source)!r}, which holds {found(inside)}, but must hold "
-        "trainA and trainB (with testA and testB), or monet_tfrec and photo_tfrec. "
-        "Name the subfolders so, or give two folders, load((a, b))."
-    )
+        there = [folder / part if (folder / part).is_dir() else None for part in parts]
+        if there[0] and there[1]:
+            return names or usual, [*there, None, None][:4]
+    holds = f"which holds {found(folder)}" if folder.is_dir() else "which is no folder"
+    raise NoImages(wrong.format(repr(str(source)), holds, expected))
 
 
-def _folder(folder):
-    if folder.is_dir() and tfrecords.shards_of(folder):
-        return tfrecords.RecordImages(folder)
-    return FileImages(list_images(folder))
+def _folder(folder, messages):
+    """Return the images of a folder, and note what looks like one but is not used."""
+    images, unused = find_images(folder)
+    shards = sources.find_shards(folder)
+    if shards:
+        images, unused = [], images + unused
+    elif not images:
+        raise NoImages(
+            f"{folder}: holds no image that can be read, but {found(folder)}. Check "
+            "the path, or save images as JPEG or PNG."
+        )
+    remedy = f"Save it as JPEG or PNG, right in {folder}."
+    messages.update((str(path), f"{path}: is not used. {remedy}") for path in unused)
+    return sources.RecordImages(folder) if shards else sources.FileImages(images)
 
 
-def _divide(folder, train, test, train_count, test_count):
-    """Limit the images of one domain; use the last as tests where there are none."""
-    count = len(train)
-    if test is None:
-        count -= test_count or 0
-        if count < 1:
-            raise ValueError(
-                f"load: test_count is {test_count}, but {folder} holds {len(train)} "
-                f"images, one of which training needs. Give at most {len(train) - 1}."
-            )
-        test = Subset(train, range(count, len(train)))
-    elif test_count is not None:
-        test = Subset(test, range(min(test_count, len(test))))
-    return Subset(train, range(min(train_count or count, count))), test
-
-
-def _readable(source, skipped, side):
-    """Return the source without the images that are found to be broken already."""
-    if len(source) > _CHECKED:
-        return source
+def _readable(source, messages, skip, side):
+    """Return the source without broken images, by their headers, or read at a side."""
     broken = {}
-    for index in range(len(source)):
+    for index in range(len(source) if len(source) <= _CHECKED else 0):
         try:
             source.check(index)
-            # Training uses another image in a broken one's place when it meets it;
-            # tests have no other, so there the whole file is looked at now.
-            if side and skipped is not None:
+            if side:
                 source.read(index, side)
         except UnreadableImage as error:
             broken[index] = str(error)
-    if not broken:
-        return source
-    if skipped is None or len(broken) == len(source):
+    if broken and (not skip or len(broken) == len(source)):
         raise UnreadableImage(
             f"load: source is broken, {len(broken)} of {len(source)} images cannot be "
             f"read. {next(iter(broken.values()))} unreadable='skip' omits them."
         )
-    for index, message in broken.items():
-        warnings.warn(f"Skipped: {message}", stacklevel=4)
-        skipped[source.name(index)] = message
-    return Subset(source, np.setdiff1d(np.arange(len(source)), list(broken)))
+    messages.update((source.name(index), broken[index]) for index in broken)
+    return source.some(i for i in range(len(source)) if i not in broken)

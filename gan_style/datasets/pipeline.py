@@ -6,6 +6,7 @@ shuffling buffer holds images or needs time to fill.
 """
 
 import collections.abc
+import functools
 import os
 import warnings
 
@@ -13,51 +14,50 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from gan_style.utils.checks import summarize
 from gan_style.utils.images import UnreadableImage, to_float
 
-_LONGEST = 4  # times the shorter side; what is longer is cut
-_READERS = min(8, os.cpu_count() or 1)
-_BATCHES_AHEAD = 4
+_READERS, _BATCHES_AHEAD = min(8, os.cpu_count() or 1), 4
 
 
 class Images(collections.abc.Sequence):
     """A sequence of images of one size, each read when it is asked for.
 
-    Indexing gives uint8 `(size, size, 3)`, slicing such images stacked. An image
-    that is not square is cut to its middle.
+    An index gives uint8 `(size, size, 3)`; a slice, a list of indices or a mask gives
+    such images stacked.
 
     Args:
-        source: has a length, `read(index, side)` and `name(index)`.
-        size: the side of the images.
+        source: a `gan_style.datasets.sources.Source`.
+        size: the shorter side of the images.
         keep: whether to keep in memory what was once read.
-        square: False keeps the longer side as well.
+        longest: the longer side over the shorter one, at most; the middle is kept.
     """
 
-    def __init__(self, source, size, keep=False, square=True):
-        self.source = source
-        self.size = size
-        self.keep = keep
-        self.square = square
-        self._kept = {}
+    def __init__(self, source, size, keep=False, longest=1):
+        self.source, self.size, self.longest = source, size, longest
+        self.keep, self._kept = keep, {}
 
     def __len__(self):
         return len(self.source)
 
     def __getitem__(self, index):
-        if isinstance(index, slice):
-            chosen = [self[i] for i in range(*index.indices(len(self)))]
-            empty = np.empty((0, self.size, self.size, 3), np.uint8)
-            return np.stack(chosen) if chosen else empty
         try:
-            index = range(len(self))[index]
+            chosen = np.arange(len(self))[index]
         except IndexError:
-            raise IndexError(f"image {index} of {len(self)}") from None
-        if index in self._kept:
-            return self._kept[index]
-        image = self.source.read(index, self.size)
-        image = scale_to(image, self.size, 1 if self.square else _LONGEST)
-        if self.keep:
-            self._kept[index] = image
+            chosen = np.empty((0, 0))
+        if chosen.ndim > 1:
+            raise IndexError(
+                f"Images: the index is {summarize(index)}, but must be an integer, a "
+                f"slice, a list of integers or a mask of {len(self)} images."
+            )
+        if chosen.ndim == 1:
+            empty = np.empty((0, self.size, self.size, 3), np.uint8)
+            return np.stack([self[i] for i in chosen]) if chosen.size else empty
+        image = self._kept.get(int(chosen))
+        if image is None:
+            image = self._scale(self.source.read(int(chosen), self.size))
+            if self.keep:
+                self._kept[int(chosen)] = image
         return image
 
     def __array__(self, dtype=None, copy=None):
@@ -67,89 +67,48 @@ class Images(collections.abc.Sequence):
         return f"<{len(self)} images of {self.size} x {self.size}>"
 
     def name(self, index):
-        """Say where an image comes from."""
         return self.source.name(index)
 
-
-def scale_to(image, side, longest):
-    """Scale a uint8 image until its shorter side has `side` pixels.
-
-    The middle of the longer side is kept, at most `longest` times the shorter one.
-
-    >>> scale_to(np.zeros((20, 40, 3), "uint8"), 10, longest=4).shape
-    (10, 20, 3)
-    """
-    height, width = image.shape[:2]
-    scale, longest = side / min(height, width), longest * min(height, width)
-    cut_height, cut_width = min(height, longest), min(width, longest)
-    size = (max(side, round(cut_width * scale)), max(side, round(cut_height * scale)))
-    left, top = (width - cut_width) / 2, (height - cut_height) / 2
-    if size == (width, height):
-        return image
-    box = (left, top, left + cut_width, top + cut_height)
-    image = Image.fromarray(image)
-    return np.asarray(image.resize(size, Image.Resampling.BICUBIC, box=box))
-
-
-class CounterRNG:
-    """Random numbers addressed by key and place, in any order.
-
-    The counter-based generator Philox (Salmon et al., 2011) as NumPy has it.
-    """
-
-    def __init__(self, seed, stream):
-        self.key = np.array([seed % 2**64, stream], "uint64")
-
-    def order(self, number, count):
-        """Return the order of `count` images in their pass `number`."""
-        return np.argsort(self._raw(0, number, count), kind="stable")
-
-    def choices(self, item):
-        """Return three integers in [0, 2^64) for one item: crop, crop, flip."""
-        return [int(value) for value in self._raw(1, item, 3)]
-
-    def _raw(self, purpose, place, count):
-        counter = np.array([0, 0, place, purpose], "uint64")
-        return np.random.Philox(key=self.key, counter=counter).random_raw(count)
+    def _scale(self, image):
+        width, height = shape = image.shape[1::-1]
+        scale, most = self.size / min(shape), self.longest * min(shape)
+        cut = [min(side, most) for side in shape]
+        size = tuple(max(self.size, round(side * scale)) for side in cut)
+        if size == shape:
+            return image
+        left, top = (width - cut[0]) / 2, (height - cut[1]) / 2
+        box = (left, top, left + cut[0], top + cut[1])
+        image = Image.fromarray(image)
+        return np.asarray(image.resize(size, Image.Resampling.BICUBIC, box=box))
 
 
 class AugmentedStream:
     """One domain's endless stream of augmented images, by their number.
 
-    Each pass uses every image once, in a new order.
-
-    Args:
-        images: `Images`, larger than `size`.
-        size: the side of the crops.
-        rng: a `CounterRNG`.
-        period: items of one pass; where the images are fewer, some come again.
-        skipped: a dict that collects the errors of images by name, each replaced by the
-            next image; None raises them.
+    A pass of `period` items uses every image once, in a new order; where the images
+    are fewer, some come again. Random numbers are those of the counter-based generator
+    Philox (Salmon et al., 2011), addressed by `key` and place. `skipped` collects the
+    errors of images by name, each replaced by the next image; None raises them.
     """
 
-    def __init__(self, images, size, rng, period, skipped=None):
-        self.images = images
-        self.size = size
-        self.rng = rng
-        self.period = period
-        self.skipped = skipped
-        self._orders = {}
+    def __init__(self, images, size, key, period, skipped=None):
+        self.images, self.size = images, size
+        self.key = np.array([key[0] % 2**64, key[1]], "uint64")
+        self.period, self.skipped = period, skipped
+        # Only a few passes can be under way at once.
+        self._order = functools.lru_cache(4)(self._new_order)
 
-    def _order(self, number):
-        order = self._orders.get(number)
-        if order is None:
-            order = self.rng.order(number, len(self.images))
-            # Only a few passes can be under way at once.
-            recent = {
-                n: o for n, o in list(self._orders.items()) if abs(n - number) < 2
-            }
-            self._orders = {**recent, number: order}
-        return order
+    def _random(self, purpose, place, count):
+        counter = np.array([0, 0, place, purpose], "uint64")
+        return np.random.Philox(key=self.key, counter=counter).random_raw(count)
+
+    def _new_order(self, number):
+        return np.argsort(self._random(0, number, len(self.images)), kind="stable")
 
     def item(self, item):
         """Return the image of item number `item`, cropped and flipped: uint8."""
         image = self._readable(item)
-        down, right, flip = self.rng.choices(item)
+        down, right, flip = map(int, self._random(1, item, 3))
         top = down % (image.shape[0] - self.size + 1)
         left = right % (image.shape[1] - self.size + 1)
         crop = image[top : top + self.size, left : left + self.size]
@@ -157,9 +116,7 @@ class AugmentedStream:
 
     def _readable(self, item):
         number, place = divmod(item, self.period)
-        order = self._order(number)
-        for further in range(len(order)):
-            index = order[(place + further) % len(order)]
+        for index in np.roll(self._order(number), -place):
             name = self.images.name(index)
             if name in (self.skipped or ()):
                 continue
@@ -173,13 +130,13 @@ class AugmentedStream:
                 if self.skipped.setdefault(name, message) is message:
                     warnings.warn(f"Skipped: {message}", stacklevel=2)
         raise UnreadableImage(
-            f"None of the {len(order)} images can be read; the last: "
+            f"None of the {len(self.images)} images can be read; the last: "
             f"{self.skipped[name]}"
         )
 
 
 class TrainingCursor:
-    """Where the next iteration over a training set begins.
+    """Where the next iteration over unpaired training images begins.
 
     Attributes:
         step: the step at which the next iteration starts, whatever was iterated before.
@@ -188,12 +145,17 @@ class TrainingCursor:
         failure: the `UnreadableImage` that ended an iteration, or None.
     """
 
-    def __init__(self, streams, batch_size, steps_per_epoch):
-        self.step = 0
-        self.steps_per_epoch = steps_per_epoch
-        self.failure = None
-        self._streams = streams
-        self._batch_size = batch_size
+    def __init__(self, images, size, batch_size, seed, skipped=None):
+        longer = max(map(len, images))
+        self.step, self.failure = 0, None
+        self.steps_per_epoch = -(-longer // batch_size)
+        self._size, self._batch_size, self._streams = size, batch_size, []
+        for domain, some in enumerate(images):
+            # The longer domain's passes are the epochs; the shorter one's run on.
+            epoch = self.steps_per_epoch * batch_size
+            period = epoch if len(some) == longer else len(some)
+            stream = AugmentedStream(some, size, (seed, domain), period, skipped)
+            self._streams.append(stream)
 
     def dataset(self, steps=None, worker=0, workers=1, parts=1):
         """Return a dataset whose every iteration gives `steps` batches, from `step` on.
@@ -221,8 +183,7 @@ class TrainingCursor:
             return number // share * batch + worker * share + number % share
 
         dataset = tf.data.Dataset.range(1).flat_map(numbers).map(item)
-        size = self._streams[0].size
-        dataset = _read_ahead(dataset, self.read, size, share // parts, full=True)
+        dataset = _read_ahead(dataset, self.read, self._size, share // parts, full=True)
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps * parts))
         dataset.cursor = self
         return dataset
@@ -234,6 +195,17 @@ class TrainingCursor:
         except UnreadableImage as error:
             self.failure = error
             raise
+
+
+def evaluation_set(images_a, images_b, batch_size):
+    """Return pairs for evaluation, not augmented; the shorter domain repeats."""
+    counts = len(images_a), len(images_b)
+
+    def read(index):
+        return images_a[int(index) % counts[0]], images_b[int(index) % counts[1]]
+
+    numbers = tf.data.Dataset.range(max(counts) if min(counts) else 0)
+    return _read_ahead(numbers, read, images_a.size, batch_size, full=False)
 
 
 def _read_ahead(numbers, read, size, batch_size, full):
@@ -252,27 +224,3 @@ def _read_ahead(numbers, read, size, batch_size, full):
     pairs = numbers.map(pair, num_parallel_calls=_READERS, deterministic=True)
     batches = pairs.batch(batch_size, drop_remainder=full)
     return batches.prefetch(_BATCHES_AHEAD).with_options(options)
-
-
-def training_set(images_a, images_b, size, batch_size, seed, skipped=None):
-    """Return unpaired batches for training, a dataset with the attribute `cursor`."""
-    longer = max(len(images_a), len(images_b))
-    steps = -(-longer // batch_size)
-    streams = []
-    for images in (images_a, images_b):
-        # The longer domain's passes are the epochs; the shorter one's run on.
-        period = steps * batch_size if len(images) == longer else len(images)
-        rng = CounterRNG(seed, len(streams))
-        streams.append(AugmentedStream(images, size, rng, period, skipped))
-    return TrainingCursor(streams, batch_size, steps).dataset()
-
-
-def evaluation_set(images_a, images_b, batch_size):
-    """Return pairs for evaluation, not augmented; the shorter domain repeats."""
-    counts = len(images_a), len(images_b)
-
-    def read(index):
-        return images_a[int(index) % counts[0]], images_b[int(index) % counts[1]]
-
-    numbers = tf.data.Dataset.range(max(counts) if min(counts) else 0)
-    return _read_ahead(numbers, read, images_a.size, batch_size, full=False)

@@ -10,15 +10,9 @@ _uint32 = partial(ops.convert_to_tensor, dtype="uint32")
 def uniform(count, *counters):
     """Return `count` float32 numbers in [0, 1): a hash of their index and the counters.
 
+    The counters are scalar uint32 tensors, such as a seed and the number of a call.
     `keras.random` would draw other numbers under XLA than without from the same seed,
     and the state of its `SeedGenerator` is not saved with a model.
-
-    Args:
-        count: how many.
-        *counters: scalar uint32 tensors, such as a seed and the number of a call.
-
-    >>> bool(ops.all(uniform(3, _uint32(7)) == uniform(5, _uint32(7))[:3]))
-    True
     """
     index = ops.cast(ops.arange(count, dtype="int32"), "uint32")
     key = _uint32(0)

@@ -15,25 +15,15 @@ class BadArchive(ValueError):
 
 @contextlib.contextmanager
 def name_file_in_errors(path):
-    """Give an `OSError` of writing the file's name, which a full disk's lacks.
-
-    >>> with name_file_in_errors("outputs/sea.png"):
-    ...     raise OSError(28, "No space left on device")
-    Traceback (most recent call last):
-    OSError: [Errno 28] No space left on device (nothing new was written; a file that
-    was there is as it was; make room, or choose another folder): 'outputs/sea.png'
-    """
+    """Give an `OSError` of writing the file's name, which a full disk's lacks."""
+    remedy = "a file that was there is as it was; make room, or choose another folder"
     try:
         yield
     except OSError as error:
         if error.errno is None:
             raise
-        raise OSError(
-            error.errno,
-            f"{os.strerror(error.errno)} (nothing new was written; a file that was "
-            "there is as it was; make room, or choose another folder)",
-            str(path),
-        ) from error
+        what = f"{os.strerror(error.errno)} (nothing new was written; {remedy})"
+        raise OSError(error.errno, what, str(path)) from error
 
 
 @contextlib.contextmanager
@@ -45,7 +35,7 @@ def atomic_write(path, partial=None, durable=False, needs=0):
         partial: the name beside it; by default one that no other process uses.
         durable: whether to wait until the disk has it, so that a power cut does not
             leave an empty file.
-        needs: bytes without which writing does not even begin.
+        needs: bytes without which writing does not begin.
 
     Raises:
         OSError: with the file's name; what was there before is as it was.
@@ -55,11 +45,10 @@ def atomic_write(path, partial=None, durable=False, needs=0):
     with name_file_in_errors(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            partial.unlink(missing_ok=True)  # a killed process may have left it
             if needs:
-                partial.unlink(missing_ok=True)  # a killed process may have left it
-                disk = shutil.disk_usage(path.parent)
-                # A file system that knows no sizes says 0 to everything.
-                if disk.total and disk.free < needs:
+                total, _, free = shutil.disk_usage(path.parent)
+                if total and free < needs:  # some disks say 0 to everything
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             yield partial
             if durable:
@@ -76,24 +65,28 @@ def check_writable(folder):
     """Make a folder and try to write there, before hours of work depend on it."""
     with name_file_in_errors(folder):
         Path(folder).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        tempfile.TemporaryFile(dir=folder).close()
 
 
 def check_stored(archive):
-    """Refuse a .npz, .keras or .pth file that unpacks to more bytes than it has.
-
-    NumPy, Keras and PyTorch write them uncompressed; a bomb is not.
-    """
+    """Refuse a .npz, .keras or .pth file that is compressed, as only a bomb is."""
     try:
         with zipfile.ZipFile(archive) as content:
             unpacked = sum(member.file_size for member in content.infolist())
+        if unpacked <= (size := os.path.getsize(archive)):
+            return
+        fault = f"unpacks {size} bytes to {unpacked}, which no file of its kind does"
     except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
-        raise BadArchive(
-            f"{archive}: is damaged, or of another kind ({error})."
-        ) from error
-    if unpacked > (size := os.path.getsize(archive)):
-        raise BadArchive(
-            f"{archive}: has {size} bytes and unpacks to {unpacked}, which no file of "
-            "its kind does."
-        )
+        fault = f"is damaged, or of another kind ({error})"
+    raise BadArchive(f"{archive}: {fault}. Fetch it again.")
+
+
+@contextlib.contextmanager
+def locked(path):
+    """Hold a file lock, which ends with its process; Windows has none."""
+    with open(path, "w") as file:
+        with contextlib.suppress(ImportError):
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

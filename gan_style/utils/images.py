@@ -5,18 +5,21 @@ import functools
 import io
 import os
 import re
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
-from gan_style.utils.checks import check_array, check_int, check_number, check_path
+from gan_style.utils.checks import check_array, check_int, check_path
 from gan_style.utils.files import atomic_write
 
 # Pillow has dozens of decoders, one of which runs Ghostscript: only these are used,
 # whatever a file is named. "HEIF" comes with pillow-heif, the extra `heic`.
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "HEIF")
-_SUFFIXES = "jpg jpeg jpe jfif mpo png gif webp bmp tif tiff avif heic heif"
-SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
+_SUFFIXES = ".jpg .jpeg .jpe .jfif .mpo .png .gif .webp .bmp .tif .tiff .avif"
+SUFFIXES = frozenset(f"{_SUFFIXES} .heic .heif".split())
+_OTHERS = ".arw .cr2 .cr3 .dng .eps .exr .hdr .ico .j2k .jp2 .jpf .jxl .nef .orf .pbm"
+OTHER_SUFFIXES = frozenset(f"{_OTHERS} .pgm .ppm .psd .raf .rw2 .svg .tga".split())
 PIXEL_LIMIT = 89_478_485  # Pillow's own: a quarter of a gigabyte as RGB
 SCAN_LIMIT = 50  # of a JPEG, which has ten; each costs a pass over all pixels
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
@@ -33,11 +36,7 @@ class NoImages(ValueError):
 
 
 def to_float(images):
-    """Map [0, 255] to [-1, 1]: a NumPy array to float32, a float tensor to its own.
-
-    >>> to_float(np.array([0, 255], "uint8"))
-    array([-1.,  1.], dtype=float32)
-    """
+    """Map [0, 255] to [-1, 1]: a NumPy array to float32, a float tensor to its own."""
     if isinstance(images, np.ndarray):
         images = images.astype(np.float32)
     return images / 127.5 - 1.0
@@ -49,11 +48,7 @@ def to_levels(images):
 
 
 def to_uint8(images):
-    """Round an array or a tensor in [-1, 1] to a uint8 array.
-
-    >>> to_uint8(np.array([-1.0, 0.0, 1.0]))
-    array([  0, 128, 255], dtype=uint8)
-    """
+    """Round an array or a tensor in [-1, 1] to a uint8 array."""
     return np.clip(np.rint(to_levels(np.asarray(images))), 0, 255).astype(np.uint8)
 
 
@@ -62,7 +57,7 @@ def luma(images):
     return images @ np.asarray(LUMA, images.dtype)
 
 
-def read_image(source, at_least=None, pixel_limit=PIXEL_LIMIT):
+def read_image(source, at_least=None):
     """Read an image as a person would see it.
 
     JPEG, PNG, GIF and WebP (of an animation the first frame), BMP, TIFF, AVIF, and
@@ -75,13 +70,13 @@ def read_image(source, at_least=None, pixel_limit=PIXEL_LIMIT):
         at_least: the side that is needed, or None for the whole image. A large
             JPEG is then decoded at a half, a quarter or an eighth of its size, as long
             as both sides stay this long, which is many times faster.
-        pixel_limit: images of more pixels are refused before they are decoded.
 
     Returns:
         uint8 `(height, width, 3)`, RGB.
 
     Raises:
-        UnreadableImage: for what is missing, truncated, no image, or too large.
+        UnreadableImage: for what is missing, truncated, no image, or larger than
+            `PIXEL_LIMIT`, before it is decoded.
         ValueError: for a source of another kind.
 
     >>> from PIL import Image
@@ -90,8 +85,7 @@ def read_image(source, at_least=None, pixel_limit=PIXEL_LIMIT):
     """
     if at_least is not None:
         at_least = check_int("read_image", "at_least", at_least)
-    pixel_limit = check_number("read_image", "pixel_limit", pixel_limit)
-    with _opened(source, pixel_limit) as image:
+    with open_image(source) as image:
         own = not isinstance(source, Image.Image)
         if own and image.format in ("JPEG", "MPO"):
             _check_scans(image.fp)
@@ -104,19 +98,9 @@ def read_image(source, at_least=None, pixel_limit=PIXEL_LIMIT):
         return np.asarray(_as_seen(image))
 
 
-def check_image(path, pixel_limit=PIXEL_LIMIT):
-    """Look at a file's header alone: quick, but blind to what comes after it.
-
-    Raises:
-        UnreadableImage: for what is missing, no image, or too large.
-    """
-    with _opened(path, pixel_limit):
-        pass
-
-
 @contextlib.contextmanager
-def _opened(source, pixel_limit):
-    """Open an image for a `with` statement, whose every error becomes one kind."""
+def open_image(source):
+    """Yield a `PIL.Image.Image`, its header read; every error is `UnreadableImage`."""
     file = path = None
     if isinstance(source, Image.Image):
         name = getattr(source, "filename", "") or "a PIL image"
@@ -127,41 +111,30 @@ def _opened(source, pixel_limit):
     try:
         if path and not path.is_file():  # opening a pipe would block
             state = "is not a file" if path.exists() else "does not exist"
-            state = "is a folder" if path.is_dir() else state
             raise UnreadableImage(f"{state}, but must be an image. Check the path.")
         file = open(path, "rb") if path else file
         image = Image.open(file, formats=_formats()) if file else source
-        width, height = image.size
-        if width * height > pixel_limit:
+        if image.width * image.height > PIXEL_LIMIT:
             raise UnreadableImage(
-                f"has {width} x {height} pixels, but must have at most "
-                f"{pixel_limit:.0f}. Make it smaller, or leave it out."
+                f"has {image.width} x {image.height} pixels, but must have at most "
+                f"{PIXEL_LIMIT}. Make it smaller, or leave it out."
             )
         yield image
     except Exception as error:  # Pillow's decoders raise nearly all there are
-        raise UnreadableImage(f"{name}: {_reason(error, file)}") from error
+        reason = f"cannot be decoded ({error}). Fetch it again, or leave it out."
+        if isinstance(error, UnreadableImage):
+            reason = error
+        elif isinstance(error, Image.UnidentifiedImageError):
+            file.seek(0)
+            begin, known = file.read(12), f"one of {', '.join(_formats())}"
+            heic = begin[4:10] in (b"ftyphe", b"ftypmi", b"ftypms")
+            reason = f"is not an image that can be read, it begins with {begin[:8]!r}"
+            remedy = _HEIC if heic else "Save it so, or leave it out"
+            reason = f"{'is HEIC' if heic else reason}, but must be {known}. {remedy}."
+        raise UnreadableImage(f"{name}: {reason}") from error
     finally:
         if file:
             file.close()
-
-
-def _reason(error, file):
-    if isinstance(error, UnreadableImage):
-        return str(error)
-    if isinstance(error, Image.DecompressionBombError):
-        return f"is too large ({error}). Make it smaller, or leave it out."
-    if not isinstance(error, Image.UnidentifiedImageError):
-        remedy = "Fetch it again, or take it out of the folder."
-        return f"cannot be decoded, it may be truncated ({error}). {remedy}"
-    file.seek(0)
-    begin = file.read(12)
-    if begin[4:10] in (b"ftyphe", b"ftypmi", b"ftypms") and "HEIF" not in _formats():
-        return f"is HEIC, but must be another kind of image. {_HEIC}."
-    begin = f"it begins with {begin[:8]!r}" if begin else "it is empty"
-    return (
-        f"is not an image that can be read ({begin}), but must be one of "
-        f"{', '.join(_formats())}. Save it so, or take it out of the folder."
-    )
 
 
 @functools.cache
@@ -191,90 +164,70 @@ def _check_scans(file):
 
 
 def _as_seen(image):
-    if image.mode == "F":
-        raise UnreadableImage(
-            "holds floating-point numbers, but must hold integers of 8 or 16 bits, "
-            "whose range is known. Save it so."
-        )
-    if image.mode.startswith("I"):
+    if image.mode[0] in "FI":
         wide = np.asarray(image)
-        if wide.min() < 0 or wide.max() > 65535:
+        if image.mode == "F" or wide.min() < 0 or wide.max() > 65535:
             raise UnreadableImage(
-                f"holds numbers from {wide.min()} to {wide.max()}, but must hold 8 or "
-                "16 bits. Save it so."
+                f"holds {wide.dtype} numbers from {wide.min():g} to {wide.max():g}, "
+                "but must hold integers of 8 or 16 bits. Save it so."
             )
         image = Image.fromarray(((wide.astype("int32") + 128) // 257).astype("uint8"))
     profile = image.info.get("icc_profile")
     if image.mode in ("RGB", "CMYK") and profile and b"sRGB" not in profile:
         with contextlib.suppress(Exception):  # an odd profile: the plain colours
-            profile = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            srgb = ImageCms.createProfile("sRGB")
-            image = ImageCms.profileToProfile(image, profile, srgb, outputMode="RGB")
-    if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
-        image = image if image.mode == "RGBA" else image.convert("RGBA")
+            profiles = io.BytesIO(profile), ImageCms.createProfile("sRGB")
+            image = ImageCms.profileToProfile(image, *profiles, outputMode="RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
         paper = Image.new("RGB", image.size, "white")
         paper.paste(image, mask=image)
         return paper
-    return image if image.mode == "RGB" else image.convert("RGB")
+    return image.convert("RGB")
 
 
-def list_images(folder):
-    """List the images of a folder, by suffix; not those of its subfolders.
-
-    Hidden files and other kinds are left out. The order is that of the names'
-    characters, the same on every machine.
+def find_images(folder, subfolders=False):
+    """List a folder's images, and what looks like one but is not used, by suffix.
 
     Args:
         folder: a path.
+        subfolders: whether to use images in subfolders, at any depth, but not links.
 
     Returns:
-        A list of `pathlib.Path`.
+        Two lists of `pathlib.Path`, the images, and what is not used: other kinds of
+        images, or images right in a subfolder. Hidden files are in neither. Both are
+        sorted by the names' characters, the same on every machine.
 
     Raises:
-        NoImages: if the folder is missing or holds no image; says what was found.
+        NoImages: if the folder cannot be read; says what is beside it.
     """
-    names, others = sort_names(folder)
-    folder = check_path("list_images", "folder", folder)
-    if not names:
-        raise NoImages(
-            f"{folder}: holds no image ({', '.join(sorted(SUFFIXES))}), but: "
-            f"{found(others)}. Check the path."
-        )
-    return [folder / name for name in names]
+    folder, used, unused = check_path("find_images", "folder", folder), [], []
+
+    def refuse(error):
+        if error.filename == str(folder):
+            raise NoImages(
+                f"{folder}: cannot be read ({error.strerror}), but must be a folder. "
+                f"Check the path. Beside it: {found(folder.absolute().parent)}."
+            ) from error
+
+    for root, folders, files in os.walk(folder, onerror=refuse):
+        inside = subfolders or root == str(folder)
+        folders[:] = [name for name in folders if inside and name[0] != "."]
+        for path in (Path(root, name) for name in files if name[0] != "."):
+            if inside and path.suffix.lower() in SUFFIXES:
+                used.append(path)
+            elif path.suffix.lower() in SUFFIXES | OTHER_SUFFIXES:
+                unused.append(path)
+    return [sorted(paths, key=Path.as_posix) for paths in (used, unused)]
 
 
-def sort_names(folder):
-    """Return the names of a folder's images, and of all else but hidden files."""
-    folder = check_path("list_images", "folder", folder)
-    names, others = [], []
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                suffix = os.path.splitext(entry.name)[1].lower()
-                if suffix in SUFFIXES and entry.is_file():
-                    names.append(entry.name)
-                else:
-                    others.append(entry.name + "/" * entry.is_dir())
-    except OSError as error:
-        state = f"cannot be read ({error})"
-        beside = folder.absolute().parent
-        raise NoImages(
-            f"{folder}: {state if folder.exists() else 'does not exist'}, but must be "
-            "a folder of images. Check the path. Beside it: "
-            f"{found(os.listdir(beside)) if beside.is_dir() else 'nothing at all'}."
-        ) from error
-    return [sorted(n for n in part if n[0] != ".") for part in (names, others)]
-
-
-def found(names):
-    """Name what was found instead, in a few words.
-
-    >>> found(["b.txt", "a/"])
-    'a/, b.txt'
-    """
-    names = sorted(names)
-    more = f" and {len(names) - 6} more" if len(names) > 6 else ""
-    return ", ".join(names[:6]) + more if names else "nothing at all"
+def found(folder):
+    """Name what a folder holds, in a few words, for an error."""
+    paths = []
+    with contextlib.suppress(OSError):
+        paths = sorted(path for path in Path(folder).iterdir() if path.name[0] != ".")
+    names = [path.name + "/" * path.is_dir() for path in paths[:6]]
+    names += [f"and {len(paths) - 6} more"] * (len(paths) > 6)
+    return ", ".join(names) or "nothing at all"
 
 
 def save_image(path, image, **options):
@@ -282,9 +235,9 @@ def save_image(path, image, **options):
 
     Args:
         path: where it goes; the suffix says which kind. Its folder is made.
-        image: uint8 `(height, width, 3)`, RGB.
-        **options: for `PIL.Image.Image.save`; the quality of JPEG, AVIF and HEIC is 95
-            by default.
+        image: uint8, grey `(height, width)` or `(height, width, 1)`, RGB `(height,
+            width, 3)`, or with opacity `(height, width, 4)`, which JPEG and BMP lack.
+        **options: for `PIL.Image.Image.save`; `quality` is 95 by default.
 
     Returns:
         The path, a `pathlib.Path`.
@@ -294,21 +247,22 @@ def save_image(path, image, **options):
         OSError: where it cannot be written, such as on a full disk.
     """
     path = check_path("save_image", "path", path)
-    image = check_array("save_image", "image", image, 3, "(height, width, 3)")
-    if image.dtype != np.uint8 or image.shape[-1] != 3 or not image.size:
-        raise ValueError(
-            f"save_image: image is {image.dtype} {image.shape}, but must be uint8 "
-            "(height, width, 3)."
-        )
-    kinds = _formats() and Image.registered_extensions()
-    kind = kinds.get(path.suffix.lower())
-    if path.suffix.lower() not in SUFFIXES or kind not in Image.SAVE or path.is_dir():
+    kinds, suffix = _formats() and Image.registered_extensions(), path.suffix.lower()
+    kind = kinds.get(suffix)
+    if suffix not in SUFFIXES or kind not in Image.SAVE or path.is_dir():
         raise ValueError(
             f"save_image: path is {str(path)!r}, but must be that of a file with one "
             f"of the suffixes {', '.join(sorted(SUFFIXES))}. {_HEIC}."
         )
-    if kind in ("JPEG", "MPO", "AVIF", "HEIF"):
-        options = {"quality": 95, **options}
+    image = check_array("save_image", "image", image)
+    channels = (*image.shape, 1)[2] if image.ndim in (2, 3) else 0
+    known = (1, 3) if kind in ("JPEG", "MPO", "BMP") else (1, 3, 4)
+    if image.dtype != np.uint8 or channels not in known or not image.size:
+        raise ValueError(
+            f"save_image: image is {image.dtype} {image.shape}, but must be uint8 "
+            f"(height, width, channels), {known} of them in {kind}, or save a PNG."
+        )
+    image = image[..., 0] if image.shape[2:] == (1,) else image
     with atomic_write(path) as partial:
-        Image.fromarray(image).save(partial, kind, **options)
+        Image.fromarray(image).save(partial, kind, **{"quality": 95, **options})
     return path

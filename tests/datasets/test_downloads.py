@@ -59,6 +59,12 @@ def test_an_archive_put_into_the_cache_by_hand_makes_no_request(serve, tmp_path)
     assert server.asked == []
 
 
+def test_the_home_folder_may_be_written_as_a_tilde(serve, tmp_path, monkeypatch):
+    serve(archive())
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert fetch_dataset("tiny", cache="~/cache") == tmp_path / "cache" / "tiny"
+
+
 def test_a_wrong_archive_in_the_cache_is_named_and_left_alone(serve, tmp_path):
     server = serve(archive())
     (tmp_path / "tiny.zip").write_bytes(b"mine")
@@ -118,10 +124,13 @@ def test_a_size_that_is_announced_wrong_is_refused_before_it_is_fetched(
     assert not (tmp_path / "tiny.zip.part").exists()
 
 
-def test_what_cannot_be_reached_is_said_with_the_ways_round_it(serve, tmp_path):
+def test_what_cannot_be_reached_is_said_with_the_ways_round_it(
+    serve, tmp_path, monkeypatch
+):
     serve(archive())
+    monkeypatch.setattr(downloads, "SITE", "http://127.0.0.1:1")
     with pytest.raises(DownloadFailed, match=r"refused.*samples/fruit.*put tiny.zip"):
-        fetch_dataset("tiny", site="http://127.0.0.1:1", cache=tmp_path)
+        fetch_dataset("tiny", cache=tmp_path)
 
 
 def test_a_server_that_says_no_is_asked_once(serve, tmp_path):
@@ -134,6 +143,33 @@ def test_a_server_that_says_no_is_asked_once(serve, tmp_path):
 def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(ValueError, match=r"samples/fruit.*apple2orange"):
         datasets.load("apples2oranges")
+
+
+def test_an_archive_is_unpacked_whole(serve, tmp_path):
+    serve(archive())
+    (tmp_path / ".tiny.unpacking").mkdir()
+    (tmp_path / ".tiny.unpacking" / "junk").touch()  # a killed process left it
+    folder = fetch_dataset("tiny", cache=tmp_path)
+    assert sorted(os.listdir(folder)) == ["testA", "testB", "trainA", "trainB"]
+    assert sorted(os.listdir(tmp_path)) == ["tiny", *LOCKS]
+
+
+@pytest.mark.parametrize("name", ["../outside.png", "/outside.png", "tiny/../../x.png"])
+def test_nothing_is_unpacked_outside(serve, tmp_path, name):
+    serve(archive(extra=[(name, b"no")]))
+    fetch_dataset("tiny", cache=tmp_path / "in" / "cache")
+    assert os.listdir(tmp_path) == ["in"] and os.listdir(tmp_path / "in") == ["cache"]
+    assert sorted(os.listdir(tmp_path / "in" / "cache")) == ["tiny", *LOCKS]
+
+
+def test_an_archive_without_its_folder_leaves_nothing(serve, tmp_path, monkeypatch):
+    content = archive()
+    serve(content)
+    monkeypatch.setitem(downloads.DATASETS, "other", downloads.DATASETS["tiny"])
+    (tmp_path / "other.zip").write_bytes(content)
+    with pytest.raises(DownloadFailed, match="No such file"):
+        fetch_dataset("other", cache=tmp_path)
+    assert sorted(os.listdir(tmp_path)) == ["other.lock", "other.zip"]
 
 
 @pytest.mark.network

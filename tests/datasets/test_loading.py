@@ -7,6 +7,7 @@ row, blue the image's number. They are as large as the crops are taken from.
 import io
 import os
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,7 @@ import tensorflow as tf
 from PIL import Image
 
 from gan_style import datasets, samples
-from gan_style.datasets.pipeline import CounterRNG
-from gan_style.datasets.tfrecords import RecordImages
+from gan_style.datasets.sources import RecordImages
 from gan_style.utils.images import NoImages, UnreadableImage
 
 SIDE, LARGER = 16, 18
@@ -108,16 +108,20 @@ class TestTraining:
         # function of the other.
         assert len(set(zip(a, b, strict=True))) == 16
 
-    def test_every_order_is_as_likely(self):
-        draws = CounterRNG(seed=0, stream=0)
-        orders = [tuple(draws.order(number, 3)) for number in range(1200)]
+    def test_every_order_is_as_likely(self, folder):
+        write(folder / "a", range(3))
+        read = load((folder / "a", folder / "a")).train.cursor.read
+        items = [marks(read(item)[0])[0] for item in range(3 * 1200)]
+        orders = [tuple(items[first : first + 3]) for first in range(0, 3600, 3)]
         counts = [orders.count(order) for order in set(orders)]
         assert len(counts) == 6 and min(counts) > 150 and max(counts) < 250
 
-    def test_orders_are_the_same_on_every_machine(self):
-        draws = CounterRNG(seed=7, stream=1)
-        assert draws.order(0, 6).tolist() == [3, 1, 2, 5, 4, 0]
-        assert draws.choices(3)[0] == 10602017233186459526
+    def test_batches_are_the_same_on_every_machine(self, folder):
+        write(folder / "a", range(6))
+        read = load((folder / "a", folder / "a"), seed=7).train.cursor.read
+        found = [marks(read(item)[1]) for item in range(6)]
+        assert numbers(found) == [3, 1, 2, 5, 4, 0]
+        assert found[3] == (5, 2, 1, True)
 
     def test_every_epoch_is_augmented_afresh(self, folder):
         a, b = seen(load(folder), epochs=12)
@@ -238,11 +242,19 @@ class TestTests:
 
     @pytest.mark.parametrize("count", [3, 4, 500])
     def test_that_leave_no_image_to_train_on_are_refused(self, folder, count):
-        message = rf"test_count is {count}, .*trainA holds 3 images.*Give at most 2"
+        message = rf"test_count is {count}, .*at most 2: .*trainA holds 3 images"
         with pytest.raises(ValueError, match=message):
             load((folder / "trainA", folder / "trainB"), test_count=count)
         data = load((folder / "trainA", folder / "trainB"), test_count=2)
         assert [len(data.train_a), len(data.train_b)] == [1, 3]
+
+    def test_one_image_in_each_domain_leaves_none_for_tests(self, folder):
+        pair = (folder / "testB", folder / "testB")
+        with pytest.raises(ValueError, match="is 1, .*at most 0: .* Add images"):
+            load(pair, test_count=1)
+        for options in ({}, {"test_count": 0}):
+            data = load(pair, **options)
+            assert [len(data.train_a), len(data.test_a)] == [1, 0]
 
     def test_counts_take_the_first_ones(self, folder):
         data = load(folder, train_count=2, test_count=1)
@@ -262,8 +274,40 @@ class TestSequences:
         np.testing.assert_array_equal(images[1:4:2], [images[1], images[3]])
         np.testing.assert_array_equal(np.asarray(images), images[:])
         assert len(list(images)) == 5
-        with pytest.raises(IndexError, match="image 5 of 5"):
-            images[5]
+
+    @pytest.mark.parametrize(
+        ("index", "chosen"),
+        [
+            ([0, 1], [0, 1]),
+            ([-1, 0, 0], [4, 0, 0]),
+            (np.array([3, 1]), [3, 1]),
+            (np.array([True, False, False, True, False]), [0, 3]),
+            ([False, True, False, False, True], [1, 4]),
+            (range(2), [0, 1]),
+            ([], []),
+            ([False] * 5, []),
+            (slice(3, None), [3, 4]),
+        ],
+    )
+    def test_a_list_or_a_mask_gives_one_array(self, folder, index, chosen):
+        images = load(folder).train_b
+        want = np.stack([images[i] for i in range(5)])[chosen]
+        got = images[index]
+        assert got.dtype == np.uint8
+        np.testing.assert_array_equal(got, want)
+
+    @pytest.mark.parametrize("kind", [np.int64, np.uint8, np.array, tf.constant])
+    def test_numpys_integers_are_integers(self, folder, kind):
+        images = load(folder).train_b
+        np.testing.assert_array_equal(images[kind(3)], images[3])
+
+    @pytest.mark.parametrize(
+        "index",
+        [5, -6, [0, 5], [True] * 4, [[0, 1]], (0, 1), 1.0, "a", None, True, [0.5], {}],
+    )
+    def test_other_indices_are_refused(self, folder, index):
+        with pytest.raises(IndexError, match="index is .*must be .* of 5 images"):
+            load(folder).train_b[index]
 
     def test_a_image_that_is_no_square_is_cut_to_its_middle(self, tmp_path):
         for name in ("a", "b"):
@@ -422,9 +466,19 @@ class TestRecords:
 
     def test_a_truncated_shard_is_named(self, records):
         broken = damaged(records / "photo_tfrec", "photo01-1.tfrec", 0.5)
-        with pytest.raises(UnreadableImage, match="is truncated, at record 0") as e:
+        with pytest.raises(
+            UnreadableImage, match="is truncated or damaged at record 0"
+        ) as e:
             load(records)
         assert broken in str(e.value)
+
+    @pytest.mark.parametrize("content", [bytes(1 << 16), b"x" * 99, bytes(5)])
+    def test_what_holds_no_records_is_named(self, records, content):
+        (records / "photo_tfrec" / "photo02-1.tfrec").write_bytes(content)
+        with pytest.raises(
+            UnreadableImage, match=r"photo02-1.*is truncated or damaged"
+        ):
+            load(records)
 
     def test_a_compressed_shard_is_named(self, records):
         path = records / "photo_tfrec" / "photo02-1.tfrec"
@@ -451,6 +505,72 @@ class TestRecords:
         with pytest.warns(UserWarning, match="record 0"):
             assert len(list(data.train)) == 4
         assert len(data.skipped) == 1
+
+
+KINDS = {
+    "grey": lambda x: Image.fromarray(x[..., 0]),
+    "grey and opacity": lambda x: Image.fromarray(x[..., 0]).convert("LA"),
+    "palette": lambda x: Image.fromarray(x[..., 0]).convert("P"),
+    "RGBA": lambda x: Image.fromarray(np.dstack([x, x[..., :1] * 0 + 255])),
+    "16 bits": lambda x: Image.fromarray(x[..., 0].astype("uint16") * 257),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_image_becomes_rgb_of_8_bits(tmp_path, kind):
+    whole = np.repeat(marked(0, SIDE, SIDE)[..., :1], 3, -1)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        KINDS[kind](whole).save(tmp_path / name / "x.png")
+    data = load((tmp_path / "a", tmp_path / "b"))
+    np.testing.assert_array_equal(data.train_a[0], whole)
+    (a, _), *_ = data.train
+    assert a.shape == (1, SIDE, SIDE, 3)
+
+
+class TestLeftOut:
+    """What looks like an image and is not used is named once."""
+
+    @pytest.mark.parametrize("unreadable", ["error", "skip"])
+    def test_other_kinds_and_subfolders(self, folder, unreadable):
+        write(folder / "trainA" / "more", [1])
+        (folder / "trainA" / "raw.CR2").touch()
+        (folder / "testB" / "x.psd").touch()
+        for name in ("notes.txt", ".hidden.psd", "more/.x.png"):
+            (folder / "trainA" / name).touch()
+        with pytest.warns(UserWarning, match="Skipped") as warned:
+            data = load(folder, unreadable=unreadable)
+        assert len(data.train_a) == 3 and len(data.test_b) == 1
+        (warning,) = warned
+        left_out = ("trainA/more/001.png", "trainA/raw.CR2", "testB/x.psd")
+        for name, message in zip(left_out, data.skipped, strict=True):
+            assert f"{folder / name}: is not used" in message
+            assert message in str(warning.message)
+
+    def test_a_warning_names_the_first_ones_and_a_number(self, folder):
+        for number in range(9):
+            (folder / "trainA" / f"{number}.psd").touch()
+        with pytest.warns(UserWarning, match=r"4\.psd: .*\n4 more, see `skipped`"):
+            assert len(load(folder).skipped) == 9
+
+    def test_images_beside_shards(self, folder):
+        (folder / "photo_tfrec").mkdir()
+        write_shard(folder / "monet_tfrec" / "a.tfrec", [example(1)])
+        write_shard(folder / "photo_tfrec" / "a.tfrec", [example(1)])
+        Image.fromarray(marked(1)).save(folder / "photo_tfrec" / "preview.png")
+        with pytest.warns(UserWarning, match=r"preview\.png: is not used"):
+            data = load((folder / "monet_tfrec", folder / "photo_tfrec"))
+        assert len(data.train_b) == 1
+
+    @pytest.mark.skipif(find_spec("pillow_heif") is not None, reason="it can be read")
+    def test_heic_and_avif(self, folder):
+        Image.fromarray(marked(4)).save(folder / "trainA" / "x.avif")
+        (folder / "trainA" / "x.heic").write_bytes(b"\0\0\0\x24ftypheic" + bytes(50))
+        with pytest.raises(UnreadableImage, match=r"x\.heic: is HEIC.*\[heic\]"):
+            load(folder)
+        with pytest.warns(UserWarning, match=r"x\.heic: is HEIC"):
+            data = load(folder, unreadable="skip")
+        assert len(data.train_a) == 4 and len(data.skipped) == 1
 
 
 class TestSources:
@@ -534,7 +654,7 @@ class TestRefusals:
         assert len(load((f"~/{folder.name}/trainA", folder / "trainB")).train_a) == 3
 
     def test_a_folder_that_is_not_there(self, tmp_path):
-        with pytest.raises(NoImages, match="none', which cannot be read"):
+        with pytest.raises(NoImages, match="none', which is no folder"):
             load(tmp_path / "none")
 
     def test_a_folder_of_another_layout_says_what_it_holds(self, folder):
@@ -549,7 +669,7 @@ class TestRefusals:
             load(folder)
 
     def test_three_folders(self, folder):
-        with pytest.raises(ValueError, match=r"is 3 folders.*\(a, b\)"):
+        with pytest.raises(ValueError, match="a list, but must .*two folders, load"):
             load([folder] * 3)
 
     @pytest.mark.parametrize("source", [None, 7, object()])

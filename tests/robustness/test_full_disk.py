@@ -30,7 +30,7 @@ from gan_style.models import resnet_generator, vgg
 from gan_style.style_transfer.checkpoints import save_run
 from gan_style.training.callbacks import Film, LossCurves
 from gan_style.training.checkpoints import SaveAndResume, save_state
-from gan_style.utils.download import DownloadFailed, download, unpack
+from gan_style.utils.download import DownloadFailed, download
 from gan_style.utils.images import read_image, save_image
 
 SIZE = 2 << 20
@@ -251,12 +251,16 @@ def test_the_record_of_a_folder_survives_a_full_disk(disk, generator, tmp_path):
     assert len(result.skipped) == len(result.done) == 1
 
 
-def test_an_archive_that_does_not_fit_leaves_nothing_to_trust(disk, tmp_path):
-    with zipfile.ZipFile(tmp_path / "it.zip", "w") as archive:
+def test_an_archive_that_does_not_fit_leaves_nothing_to_trust(disk, monkeypatch):
+    path = disk.folder / "it.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("it/trainA/0.jpg", bytes(SIZE + 1))
-    with pytest.raises(OSError, match="No space left"):
-        unpack(tmp_path / "it.zip", disk.folder / "it", inside="it")
-    assert list(disk.folder.iterdir()) == []
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    facts = downloads.Dataset(path.stat().st_size, digest, ("red", "redder"))
+    monkeypatch.setitem(downloads.DATASETS, "it", facts)
+    with pytest.raises(DownloadFailed, match=r"No space left.*make room.*disk/it'"):
+        fetch_dataset("it", disk.folder)
+    assert disk.names() == ["it.lock", "it.zip"]
 
 
 LOCKS = ["tiny.lock", "tiny.zip.lock"]
@@ -278,12 +282,13 @@ def test_a_download_that_outgrows_the_disk_goes_on_when_there_is_room(
     digest = hashlib.sha256(server.content).hexdigest()
     facts = downloads.Dataset(len(server.content), digest, ("red", "redder"))
     monkeypatch.setitem(downloads.DATASETS, "tiny", facts)
+    monkeypatch.setattr(downloads, "SITE", server.site)
     message = r"tiny\.zip\.part cannot be written.* 50000 bytes"
     with small_files_only(50_000), pytest.raises(DownloadFailed, match=message):
-        fetch_dataset("tiny", server.site, tmp_path)
+        fetch_dataset("tiny", tmp_path)
     assert len(server.asked) == 1  # a full disk is no bad connection
     assert sorted(os.listdir(tmp_path)) == [*LOCKS, "tiny.zip.part"]
-    folder = fetch_dataset("tiny", server.site, tmp_path)
+    folder = fetch_dataset("tiny", tmp_path)
     assert (folder / "trainA" / "0.png").exists()
     assert [begin for _, begin in server.asked] == [None, "bytes=50000-"]
     assert sorted(os.listdir(tmp_path)) == ["tiny", *LOCKS]
@@ -311,7 +316,8 @@ def test_weights_that_do_not_fit_leave_nothing_to_trust(server, tmp_path, monkey
     assert left == {".lock", ".part"}
 
 
-def test_a_cache_that_cannot_be_written_is_named(disk):
+def test_a_cache_that_cannot_be_written_is_named(disk, monkeypatch):
+    monkeypatch.setattr(downloads, "SITE", "http://127.0.0.1:9")
     disk.make_read_only()
     with pytest.raises(DownloadFailed, match=r"Read-only.*apple2orange\.zip into"):
-        fetch_dataset("apple2orange", "http://127.0.0.1:9", disk.folder / "cache")
+        fetch_dataset("apple2orange", disk.folder / "cache")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gan_style import datasets
-from gan_style.datasets.tfrecords import RecordImages, masked_crc32c
+from gan_style.datasets.sources import RecordImages
 from gan_style.inference.folders import RECORD, translate_folder
 from gan_style.inference.translation import translate
 from gan_style.models.pytorch_weights import load_pytorch_generator
@@ -124,7 +124,7 @@ def test_reading_a_image(home, content, suffix, at_least):
         f"{len(content)} bytes", images.read_image, content, at_least
     )
     np.testing.assert_array_equal(from_file, from_bytes)
-    result_or_named(path, images.check_image, path)
+    result_or_named(path, images.open_image(path).__enter__)
 
 
 @bounded(20)
@@ -186,9 +186,8 @@ def test_the_record_of_a_translated_folder(tmp_path_factory, same, record):
 def record_of(*examples):
     content = b""
     for data in examples:
-        length = struct.pack("<Q", len(data))
-        sums = (struct.pack("<I", masked_crc32c(part)) for part in (length, data))
-        content += length + next(sums) + data + next(sums)
+        # The checksums are not looked at: another length gives no whole records.
+        content += struct.pack("<QI", len(data), 0) + data + bytes(4)
     return content
 
 

@@ -76,7 +76,7 @@ def trickle(begin, forever):
 def fetch(url, folder, **options):
     begun = time.monotonic()
     try:
-        options = {"digest": DIGEST, "size": len(CONTENT), **options}
+        options = {"digest": DIGEST, "max_bytes": len(CONTENT), **options}
         download(url, folder / "x", **options)
     finally:
         assert time.monotonic() - begun < 30
@@ -198,7 +198,7 @@ def test_a_server_that_sends_without_end_fills_no_disk(serve, tmp_path, head):
 def test_a_server_that_trickles_is_given_up(
     serve, tmp_path, monkeypatch, head, forever
 ):
-    monkeypatch.setattr(downloads, "BLOCK_SECONDS", 0.3)
+    monkeypatch.setattr(downloads, "SECONDS", 0.3)
     url, _ = serve(trickle(head, forever))
     with pytest.raises(DownloadFailed, match="longer than 0.3 seconds"):
         fetch(url, tmp_path)
@@ -206,15 +206,19 @@ def test_a_server_that_trickles_is_given_up(
 
 
 @pytest.mark.parametrize("head", [b"", b"HTTP/1.1 ", OK, OK + b"A: "])
-def test_a_server_that_trickles_before_the_content_is_given_up(serve, tmp_path, head):
+def test_a_server_that_trickles_before_the_content_is_given_up(
+    serve, tmp_path, monkeypatch, head
+):
+    monkeypatch.setattr(downloads, "SECONDS", 0.3)
     url, _ = serve(trickle(head, b"x"))
     with pytest.raises(DownloadFailed, match="longer than 0.3 seconds"):
-        fetch(url, tmp_path, connect_seconds=0.3)
+        fetch(url, tmp_path)
     assert left(tmp_path) == []
 
 
 def test_a_server_that_falls_silent_is_given_up(serve, tmp_path, monkeypatch):
     monkeypatch.setattr(downloads.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(downloads, "SECONDS", 0.2)
     hung = threading.Event()
 
     def send(connection):
@@ -222,8 +226,8 @@ def test_a_server_that_falls_silent_is_given_up(serve, tmp_path, monkeypatch):
         hung.wait(20)
 
     url, asked = serve(send)
-    with pytest.raises(DownloadFailed, match=r"timed out.* bytes are kept"):
-        fetch(url, tmp_path, read_seconds=0.2)
+    with pytest.raises(DownloadFailed, match="longer than.* bytes are kept"):
+        fetch(url, tmp_path)
     hung.set()
     assert left(tmp_path) == ["x.part"] and len(asked) <= 6
 
@@ -232,7 +236,7 @@ class TestUnknownSize:
     """The same for a file whose size is unknown, as that of VGG's weights."""
 
     def fetch(self, url, folder, digest=MD5, max_bytes=300_000):
-        fetch(url, folder, digest=digest, size=None, max_bytes=max_bytes)
+        fetch(url, folder, digest=digest, max_bytes=max_bytes)
 
     @pytest.mark.parametrize(
         "answer",

@@ -6,13 +6,12 @@ import os
 import socket
 import threading
 import time
-import zipfile
 
 import pytest
-from helpers.server import Handler, Server, archive
+from helpers.server import Handler, Server
 
 from gan_style.utils import download as downloads
-from gan_style.utils.download import DownloadFailed, download, unpack
+from gan_style.utils.download import DownloadFailed, cache_folder, download
 
 
 @pytest.fixture
@@ -36,13 +35,13 @@ def sha256(content):
 
 
 @pytest.mark.parametrize("kind", ["sha256", "md5"])
-@pytest.mark.parametrize("size", [1000, None])
-def test_a_file_is_downloaded_once(serve, tmp_path, kind, size):
+@pytest.mark.parametrize("limits", [[1000], []])
+def test_a_file_is_downloaded_once(serve, tmp_path, kind, limits):
     content = bytes(1000)
     server, path = serve(content), tmp_path / "new" / "x"
     digest = f"{kind}:{hashlib.new(kind, content).hexdigest()}"
     for _ in range(2):
-        download(f"{server.site}/x", path, digest, size)
+        download(f"{server.site}/x", path, digest, *limits)
         assert path.read_bytes() == content
     assert server.asked == [("/x", None)]
 
@@ -77,11 +76,12 @@ def test_two_that_need_one_file_download_it_once(serve, tmp_path):
     assert len(server.asked) == 1 and (tmp_path / "x").read_bytes() == content
 
 
-def test_a_server_that_never_answers_is_given_up_in_time(tmp_path):
+def test_a_server_that_never_answers_is_given_up_in_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads, "SECONDS", 0.2)
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as silent:  # serves nobody
         url = f"http://127.0.0.1:{silent.server_port}/x.zip"
         with pytest.raises(DownloadFailed, match="longer than 0.2 seconds"):
-            download(url, tmp_path / "x.zip", "md5:00", connect_seconds=0.2)
+            download(url, tmp_path / "x.zip", "md5:00")
 
 
 def test_a_name_server_that_never_answers_is_given_up_in_time(tmp_path, monkeypatch):
@@ -92,15 +92,16 @@ def test_a_name_server_that_never_answers_is_given_up_in_time(tmp_path, monkeypa
         raise socket.gaierror
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
+    monkeypatch.setattr(downloads, "SECONDS", 0.2)
     with pytest.raises(DownloadFailed, match="longer than 0.2 seconds"):
-        download("http://example.org/x", tmp_path / "x", "md5:00", connect_seconds=0.2)
+        download("http://example.org/x", tmp_path / "x", "md5:00")
     assert time.monotonic() - begun < 2
     forever.set()
 
 
 def test_a_server_that_trickles_is_given_up_in_time(serve, tmp_path, monkeypatch):
     monkeypatch.setattr(downloads, "BLOCK", 10)
-    monkeypatch.setattr(downloads, "BLOCK_SECONDS", 0.5)
+    monkeypatch.setattr(downloads, "SECONDS", 0.5)
     content = bytes(3000)
     server, begun = serve(content, pause=0.001), time.monotonic()
     serving = threading.Timer(0.3, setattr, [server, "pause", 0.1])
@@ -123,21 +124,12 @@ def test_a_connection_that_always_breaks_is_given_up(serve, tmp_path, monkeypatc
     assert len(server.asked) == 5
 
 
-def test_an_archive_is_unpacked_whole(tmp_path):
-    (tmp_path / "tiny.zip").write_bytes(archive())
-    (tmp_path / ".tiny.unpacking").mkdir()  # a killed process left it
-    unpack(tmp_path / "tiny.zip", tmp_path / "tiny", "tiny")
-    parts = ["testA", "testB", "trainA", "trainB"]
-    assert sorted(os.listdir(tmp_path / "tiny")) == parts
-    assert sorted(os.listdir(tmp_path)) == ["tiny", "tiny.zip"]
-
-
-@pytest.mark.parametrize("name", ["../outside.png", "/outside.png", "tiny/../../x.png"])
-def test_nothing_is_unpacked_outside(tmp_path, name):
-    (tmp_path / "in").mkdir()
-    with zipfile.ZipFile(tmp_path / "in" / "a.zip", "w") as file:
-        file.writestr("tiny/trainA/0.png", b"")
-        file.writestr(name, b"no")
-    unpack(tmp_path / "in" / "a.zip", tmp_path / "in" / "a", "tiny")
-    assert os.listdir(tmp_path) == ["in"]
-    assert sorted(os.listdir(tmp_path / "in")) == ["a", "a.zip"]
+def test_the_home_folder_may_be_written_as_a_tilde(serve, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("GAN_STYLE_CACHE", "~/cache")
+    assert cache_folder() == tmp_path / "cache"
+    download(f"{serve(b'1').site}/x", "~/cache/x", sha256(b"1"))
+    assert (tmp_path / "cache" / "x").read_bytes() == b"1"
+    monkeypatch.setenv("GAN_STYLE_CACHE", "~nobody-of-this-name/cache")
+    with pytest.raises(ValueError, match="GAN_STYLE_CACHE is '~nobody"):
+        cache_folder()

@@ -14,15 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
+from gan_style.utils import images
 from gan_style.utils.images import (
     NoImages,
     UnreadableImage,
-    check_image,
-    list_images,
+    find_images,
     luma,
+    open_image,
     read_image,
     save_image,
-    sort_names,
     to_float,
     to_uint8,
 )
@@ -38,6 +38,12 @@ def encoded(image, kind, **options):
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
+
+
+def check_image(source):
+    """Reads the header alone."""
+    with open_image(source):
+        pass
 
 
 def rgb(image=IMAGE):
@@ -117,7 +123,7 @@ def test_the_home_folder_may_be_written_as_a_tilde(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     save_image("~/in/p.png", IMAGE)
     np.testing.assert_array_equal(read_image("~/in/p.png"), IMAGE)
-    assert list(list_images("~/in")) == [tmp_path / "in" / "p.png"]
+    assert find_images("~/in") == [[tmp_path / "in" / "p.png"], []]
     with pytest.raises(UnreadableImage, match=f"{tmp_path}/none.png: does not exist"):
         check_image("~/none.png")
 
@@ -227,10 +233,12 @@ def sixteen_bit_png(samples):
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_sixteen_bits_are_scaled_and_not_clipped(channels):
     ramp = np.linspace(0, 65535, 512).reshape(16, 32)
     samples = np.repeat(ramp[..., None], channels, axis=-1).round()
+    if channels in (2, 4):
+        samples[..., -1] = 65535
     expected = np.repeat(samples[..., :1] / 257, 3, axis=-1)
     got = read_image(sixteen_bit_png(samples))
     assert np.abs(got - expected).max() <= 1
@@ -304,7 +312,7 @@ def test_a_truncated_file_is_refused_by_its_name(tmp_path, kind):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "it is empty"),
+        (b"", "begins with b''"),
         (b"<!DOCTYPE html><html>", "begins with b'<!DOCTYP'"),
         (b"\x89PNG\r\n\x1a\n", "p.png"),
         (b"\xff\xd8\xff\xe0", "p.png"),
@@ -321,7 +329,7 @@ def test_what_is_no_image_says_what_it_is(tmp_path, content, message):
 def test_a_missing_file_and_a_folder_are_said(tmp_path):
     with pytest.raises(UnreadableImage, match="gone.jpg: does not exist"):
         read_image(tmp_path / "gone.jpg")
-    with pytest.raises(UnreadableImage, match="is a folder"):
+    with pytest.raises(UnreadableImage, match="is not a file"):
         read_image(tmp_path)
     with pytest.raises(ValueError, match="source is 7, but must be a path"):
         read_image(7)
@@ -342,22 +350,24 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(side, monkeypatch)
             read_image(bomb)
 
 
-def test_the_pixel_limit_can_be_chosen():
+def test_more_pixels_than_the_limit_are_refused(monkeypatch):
+    monkeypatch.setattr(images, "PIXEL_LIMIT", 2048)
+    read_image(encoded(rgb(), "PNG"))
+    monkeypatch.setattr(images, "PIXEL_LIMIT", 2047)
     with pytest.raises(UnreadableImage, match="has 32 x 64 pixels.* at most 2047"):
-        read_image(encoded(rgb(), "PNG"), pixel_limit=2047)
-    read_image(encoded(rgb(), "PNG"), pixel_limit=2048)
+        read_image(encoded(rgb(), "PNG"))
 
 
 def test_a_refused_image_is_named(tmp_path):
     path = tmp_path / "heights.tif"
     Image.fromarray(np.ones((4, 4), "float32")).save(path)
-    with pytest.raises(UnreadableImage, match=r"heights\.tif: holds floating-point"):
+    with pytest.raises(UnreadableImage, match=r"heights\.tif: holds float32"):
         read_image(path)
 
 
 def test_floating_point_images_are_refused():
     image = Image.fromarray(np.ones((4, 4), "float32"))
-    with pytest.raises(UnreadableImage, match="floating-point"):
+    with pytest.raises(UnreadableImage, match="holds float32 numbers from 1 to 1"):
         read_image(encoded(image, "TIFF"))
 
 
@@ -378,28 +388,51 @@ def test_damage_anywhere_gives_a_image_or_the_one_error(data):
     assert got.dtype == np.uint8 and got.ndim == 3 and got.shape[-1] == 3
 
 
-def test_a_folder_is_listed_in_order_without_what_is_no_image(tmp_path):
-    for name in ("b.PNG", "a.jpg", "c.webp", ".hidden.jpg", "notes.txt", "A.bmp"):
-        (tmp_path / name).write_bytes(b"")
-    (tmp_path / "folder.jpg").mkdir()
-    listed = list_images(tmp_path)
-    names = ("A.bmp", "a.jpg", "b.PNG", "c.webp")
-    assert listed == [tmp_path / name for name in names]
-    assert sort_names(tmp_path) == [list(names), ["folder.jpg/", "notes.txt"]]
-    assert list(listed[1:3]) == [tmp_path / "a.jpg", tmp_path / "b.PNG"]
+def touch(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
 
 
-def test_a_folder_without_images_says_what_it_holds(tmp_path):
-    with pytest.raises(NoImages, match="holds no image .* but: nothing at all"):
-        list_images(tmp_path)
+def names_of(folder, **options):
+    lists = find_images(folder, **options)
+    return [[p.relative_to(folder).as_posix() for p in paths] for paths in lists]
+
+
+def test_a_folder_is_listed_in_order_with_what_is_not_used(tmp_path):
+    touch(tmp_path, "b.PNG", "a.jpg", "c.webp", ".hidden.jpg", "notes.txt", "A.bmp")
+    touch(tmp_path, "d.avif", "e.heic", "raw.CR2", "f.psd", "g.svg", "h.tfrec")
+    used = ["A.bmp", "a.jpg", "b.PNG", "c.webp", "d.avif", "e.heic"]
+    assert names_of(tmp_path) == [used, ["f.psd", "g.svg", "raw.CR2"]]
+    touch(tmp_path, "in/x.jpg", "in/x.psd", "in/y.txt", "in/in/y.jpg", ".git/z.jpg")
+    unused = ["f.psd", "g.svg", "in/x.jpg", "in/x.psd", "raw.CR2"]
+    assert names_of(tmp_path) == [used, unused]
+
+
+def test_subfolders_are_searched_on_demand_but_not_behind_links(tmp_path):
+    touch(tmp_path, "in/b.jpg", "in/in/a.png", "in/in/a.psd", "in/.git/z.jpg")
+    (tmp_path / "in" / "link").symlink_to(touch(tmp_path, "out/c.jpg") / "out")
+    assert names_of(tmp_path / "in", subfolders=True) == [
+        ["b.jpg", "in/a.png"],
+        ["in/a.psd"],
+    ]
+
+
+def test_a_folder_that_cannot_be_read_says_what_is_beside_it(tmp_path):
+    assert find_images(tmp_path) == [[], []]
     (tmp_path / "trainA").mkdir()
     (tmp_path / "notes.txt").write_text("")
-    with pytest.raises(NoImages, match="but: notes.txt, trainA/"):
-        list_images(tmp_path)
-    with pytest.raises(NoImages, match="does not exist.*Beside it: notes.txt, trainA"):
-        list_images(tmp_path / "trainX")
+    message = r"No such file.*Beside it: notes.txt, trainA/\."
+    with pytest.raises(NoImages, match=message):
+        find_images(tmp_path / "trainX")
     with pytest.raises(NoImages, match="cannot be read"):
-        list_images(tmp_path / "notes.txt")
+        find_images(tmp_path / "notes.txt")
+    touch(tmp_path / "many", *"abcdefgh")
+    with pytest.raises(NoImages, match="Beside it: a, b, c, d, e, f, and 2 more"):
+        find_images(tmp_path / "many" / "x")
+    with pytest.raises(NoImages, match="Beside it: nothing at all"):
+        find_images(tmp_path / "many" / "x" / "y")
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "jpg", "JPEG", "webp"])
@@ -407,6 +440,26 @@ def test_a_saved_image_reads_back(tmp_path, suffix):
     path = save_image(tmp_path / "new" / f"p.{suffix}", IMAGE)
     assert_close(read_image(path), IMAGE, 0 if suffix in ("png", "bmp") else 24)
     assert os.listdir(path.parent) == [path.name]
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "gif", "tif", "webp", "avif", "jpg"])
+@pytest.mark.parametrize("shape", ["(h, w)", "(h, w, 1)", "(h, w, 4)"])
+def test_grey_images_and_opacity_are_saved_as_a_person_expects(tmp_path, suffix, shape):
+    grey, seen = IMAGE[..., 0], np.repeat(IMAGE[..., :1], 3, -1)
+    clear = np.where(grey > 99, 0, 255).astype("uint8")[..., None]
+    saved = {
+        "(h, w)": grey,
+        "(h, w, 1)": grey[..., None],
+        "(h, w, 4)": np.concatenate([seen, clear], -1),
+    }[shape]
+    if shape == "(h, w, 4)":
+        if suffix in ("jpg", "bmp"):
+            with pytest.raises(ValueError, match=r"must be uint8 .*\(1, 3\) of them"):
+                save_image(tmp_path / f"p.{suffix}", saved)
+            return
+        seen = np.where(clear == 0, 255, seen)
+    path = save_image(tmp_path / f"p.{suffix}", saved)
+    assert_close(read_image(path), seen, 0 if suffix in ("png", "bmp", "tif") else 12)
 
 
 def test_a_save_that_fails_leaves_the_file_before(tmp_path, monkeypatch):
@@ -429,7 +482,10 @@ def test_a_save_that_fails_leaves_the_file_before(tmp_path, monkeypatch):
         ("p.xyz", IMAGE, "one of the suffixes"),
         ("p", IMAGE, "one of the suffixes"),
         ("p.png", IMAGE / 255, "float64"),
-        ("p.png", IMAGE[..., 0], r"\(64, 32\)"),
+        ("p.png", IMAGE[..., :2], r"\(64, 32, 2\), but must be uint8 .*\(1, 3, 4\)"),
+        ("p.png", IMAGE[None], r"\(1, 64, 32, 3\)"),
+        ("p.png", np.uint8(1), r"uint8 \(\)|is 1"),
+        ("p.jpg", np.dstack([IMAGE, IMAGE[..., :1]]), r"\(1, 3\) of them in JPEG"),
     ],
 )
 def test_what_cannot_be_saved_is_refused(tmp_path, name, image, message):

@@ -1,4 +1,4 @@
-"""What the drawn samples share: random numbers, noise, lookups and brushes.
+"""What the drawn samples share: random numbers, noise, lookups and colours.
 
 Images are float64 `(size, size, 3)` in [0, 1] until they are finished. Lengths are
 in sides of the image, so that a scene looks alike at every size.
@@ -8,6 +8,13 @@ from functools import lru_cache
 
 import numpy as np
 from scipy import ndimage
+
+from gan_style.utils.checks import check_int
+
+
+def checked(owner, seed, size):
+    seed = check_int(owner, "seed", seed, minimum=0)
+    return seed, check_int(owner, "size", size, minimum=16)
 
 
 class SampleRNG:
@@ -20,19 +27,15 @@ class SampleRNG:
         self._draw = np.random.Generator(np.random.PCG64(list(key))).random
 
     def between(self, low, high):
-        """A float in [low, high)."""
         return low + (high - low) * float(self._draw())
 
     def chance(self, share):
-        """True in that share of cases."""
         return float(self._draw()) < share
 
     def choice(self, options):
-        """One of the options, each as likely."""
         return options[int(self._draw() * len(options))]
 
     def array(self, *shape):
-        """Floats in [0, 1)."""
         return self._draw(shape)
 
     def colour(self, low, high):
@@ -41,10 +44,27 @@ class SampleRNG:
         return low + (high - low) * (0.7 * self._draw() + 0.3 * self._draw(3))
 
 
-def pixels(size):
-    """x and y of the pixels' centres, `(1, size)` and `(size, 1)`, in (0, 1)."""
-    line = (np.arange(size) + 0.5) / size
-    return line[None, :], line[:, None]
+class Sketch(SampleRNG):
+    """An empty scene: its random numbers, and x and y of the pixels' centres."""
+
+    def __init__(self, size, *key):
+        super().__init__(*key)
+        line = (np.arange(size) + 0.5) / size
+        self.size, self.x, self.y = size, line[None, :], line[:, None]
+
+    def noise(self, rows, columns=None, octaves=1):
+        """Smooth noise around 0, about in [-1, 1]; each octave doubles the detail."""
+        columns = columns or rows
+        total, weight = 0.0, 1.0
+        for _ in range(octaves):
+            lattice = 2 * self.array(rows + 1, columns + 1) - 1
+            cell, share = _cells(self.size, columns)
+            wide = lattice[:, cell] * (1 - share) + lattice[:, cell + 1] * share
+            cell, share = _cells(self.size, rows)
+            high = wide[cell] * (1 - share[:, None]) + wide[cell + 1] * share[:, None]
+            total = total + weight * high
+            rows, columns, weight = 2 * rows, 2 * columns, weight / 2
+        return total
 
 
 @lru_cache(maxsize=128)
@@ -55,21 +75,6 @@ def _cells(size, cells):
     return cell, smooth(0, 1, place - cell)
 
 
-def noise(rng, size, rows, columns=None, octaves=1):
-    """Smooth noise around 0, about in [-1, 1]; each octave doubles the detail."""
-    columns = columns or rows
-    total, weight = 0.0, 1.0
-    for _ in range(octaves):
-        lattice = 2 * rng.array(rows + 1, columns + 1) - 1
-        cell, share = _cells(size, columns)
-        wide = lattice[:, cell] * (1 - share) + lattice[:, cell + 1] * share
-        cell, share = _cells(size, rows)
-        share = share[:, None]
-        total = total + weight * (wide[cell] * (1 - share) + wide[cell + 1] * share)
-        rows, columns, weight = 2 * rows, 2 * columns, weight / 2
-    return total
-
-
 def smooth(low, high, value):
     """0 below low, 1 above high, and a smooth step between."""
     share = np.clip((value - low) / (high - low), 0, 1)
@@ -78,9 +83,12 @@ def smooth(low, high, value):
 
 def mix(one, other, share):
     """From one colour (or image) to another; the share is `(height, width)`."""
-    mixed = (np.asarray(other) - np.asarray(one)) * np.asarray(share)[..., None]
-    mixed += one
-    return mixed
+    return (np.asarray(other) - np.asarray(one)) * np.asarray(share)[..., None] + one
+
+
+def span(low, high, size):
+    """The pixels between two places, as a slice."""
+    return slice(max(0, int(low * size)), max(0, int(high * size) + 1))
 
 
 def lookup(table, rows, columns):
@@ -94,5 +102,4 @@ def cover(distance, size):
 
 
 def finish(image):
-    """Turn [0, 1] into uint8."""
     return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)

@@ -4,11 +4,21 @@ from collections import namedtuple
 
 import numpy as np
 
-from .canvas import SampleRNG, cover, finish, lookup, mix, noise, pixels, smooth
+from gan_style.utils.checks import check_choice
+
+from .canvas import (
+    SampleRNG,
+    Sketch,
+    checked,
+    cover,
+    finish,
+    lookup,
+    mix,
+    smooth,
+    span,
+)
 from .fruit_skins import apple_skin, orange_skin, pores
 
-KINDS = ("apple", "orange")
-_SCENE, _APPLE, _ORANGE, _PORES = 1, 2, 3, 4
 _TABLES = ("_wood", "_wood", "_cloth", "_cloth", "_stone", "_plain")
 _WALLS = (
     ((0.70, 0.68, 0.64), (0.78, 0.76, 0.72)),
@@ -17,87 +27,88 @@ _WALLS = (
     ((0.58, 0.59, 0.61), (0.66, 0.67, 0.69)),
     ((0.66, 0.63, 0.67), (0.73, 0.70, 0.74)),
 )
-_THREADS = (
-    (0.30, 0.40, 0.56),
-    (0.36, 0.50, 0.44),
-    (0.42, 0.44, 0.50),
-    (0.34, 0.48, 0.56),
-)
+_THREADS = np.array([[30, 40, 56], [36, 50, 44], [42, 44, 50], [34, 48, 56]]) / 100
 
 # One fruit's place and attitude, in sides of the image and radians: it rolls to the
 # right, pitches towards the viewer, and its height over its width is `squeeze`.
 Fruit = namedtuple("Fruit", "x y radius roll pitch squeeze leaf")
 
 
-def draw(kind, seed, size):
-    """The image of one seed, uint8 `(size, size, 3)`; see `samples.fruit`."""
-    rng = SampleRNG(_SCENE, seed)
-    scene = Scene(rng, size)
-    grain = 0.008 * (rng.array(size, size) - 0.5)[..., None]
-    skin = SampleRNG(_APPLE if kind == "apple" else _ORANGE, seed)
+def fruit(kind, seed, size=128):
+    """Draw apples or oranges on a table.
+
+    The same seed is the same scene for both kinds, with the same light, places and
+    sizes, and even with the same pores, deeper in an orange's skin: a true pair, which
+    tells how well an unpaired method found the mapping.
+
+    Args:
+        kind: "apple" or "orange".
+        seed: integer from 0 up.
+        size: side of the image in pixels, from 16 up.
+
+    Returns:
+        uint8 `(size, size, 3)`, RGB.
+
+    Raises:
+        ValueError: for another kind, seed or size.
+
+    >>> apple, orange = fruit("apple", seed=7), fruit("orange", seed=7)
+    >>> apple.shape, bool((apple[0] == orange[0]).all())
+    ((128, 128, 3), True)
+    """
+    kinds = {"apple": 2, "orange": 3}
+    skin = kinds[check_choice("fruit", "kind", kind, kinds)]
+    seed, size = checked("fruit", seed, size)
+    scene = Scene(size, 1, seed)
+    grain = 0.008 * (scene.array(size, size) - 0.5)[..., None]
     # Where an apple has its pores, the orange of the same scene has deeper ones.
-    holes = SampleRNG(_PORES, seed)
-    for fruit in scene.fruits:
-        scene.shadow(fruit)
-    for fruit in scene.fruits:
-        _paint(scene, kind, fruit, skin, pores(holes))
+    skin, holes = SampleRNG(skin, seed), SampleRNG(4, seed)
+    for one in scene.fruits:
+        scene.shadow(one)
+    for one in scene.fruits:
+        _paint(scene, kind, one, skin, pores(holes))
     return finish(scene.image + grain)
 
 
-class Scene:
-    """All that apples and oranges of one seed share.
+class Scene(Sketch):
+    """All that apples and oranges of one seed share: light, places, the empty table."""
 
-    Attributes:
-        fruits: `Fruit`s, from the back to the front.
-        light: towards the lamp: right, down, to the viewer.
-        warmth, bounce: colours of the lamp, and of what the table reflects.
-        horizon: where the table ends.
-        image: the empty table, float `(size, size, 3)`.
-    """
-
-    def __init__(self, rng, size):
-        self.rng, self.size = rng, size
-        self.x, self.y = pixels(size)
-        side = rng.choice((-1, 1))
-        light = [side * rng.between(0.25, 0.75), rng.between(-0.95, -0.6)]
-        light = np.array([*light, rng.between(0.55, 0.9)])
+    def __init__(self, size, *key):
+        super().__init__(size, *key)
+        side = self.choice((-1, 1))
+        light = [self.between(*b) for b in ((0.25, 0.75), (-0.95, -0.6), (0.55, 0.9))]
+        light = np.array(light) * (side, 1, 1)  # right, down, to the viewer
         self.light = light / np.sqrt((light**2).sum())
-        self.warmth = rng.colour((0.98, 0.95, 0.88), (1.06, 1.02, 1.0))
-        count = rng.choice((1, 1, 1, 2, 2, 3, 3, 4))
-        self.horizon = rng.between(0.18, 0.42)
+        self.warmth = self.colour((0.98, 0.95, 0.88), (1.06, 1.02, 1.0))
+        count = self.choice((1, 1, 1, 2, 2, 3, 3, 4))
+        self.horizon = self.between(0.18, 0.42)
         fruits = [self._fruit(place, count) for place in range(count)]
         self.fruits = sorted(fruits, key=lambda fruit: fruit.y + fruit.radius)
         self.image = self._background()
 
     def _fruit(self, place, count):
-        rng, room = self.rng, 1.0 / count
-        largest = {1: 0.44, 2: 0.33, 3: 0.285, 4: 0.255}[count]
-        radius = rng.between(0.82, 1.0) * largest
-        x = (place + 0.5) * room + rng.between(-0.35, 0.35) * (1 - count * room / 2)
+        largest, room = {1: 0.44, 2: 0.33, 3: 0.285, 4: 0.255}[count], 1.0 / count
+        radius = self.between(0.82, 1.0) * largest
+        x = (place + 0.5) * room + self.between(-0.35, 0.35) * (1 - count * room / 2)
         if count > 1:
             x = 0.5 + (x - 0.5) * 0.35 + (place - (count - 1) / 2) * room * 0.62
+            low = self.between(0.80, 0.93)
         else:
-            x = 0.5 + rng.between(-0.12, 0.12)
-        low = rng.between(0.80, 0.93) if count > 1 else rng.between(0.89, 0.96)
+            x, low = 0.5 + self.between(-0.12, 0.12), self.between(0.89, 0.96)
         if count > 2:
-            low = (0.93 if place % 2 else 0.74) + rng.between(-0.04, 0.03)
-        leaf = None
-        if rng.chance(0.3):
-            leaf = (rng.choice((-1, 1)), rng.between(0.5, 0.75))
+            low = (0.93 if place % 2 else 0.74) + self.between(-0.04, 0.03)
+        leaf = self.chance(0.3) and (self.choice((-1, 1)), self.between(0.5, 0.75))
         x = float(np.clip(x, radius + 0.02, 0.98 - radius))
-        attitude = [rng.between(*b) for b in ((-0.45, 0.45), (0.3, 0.85), (0.92, 0.99))]
-        return Fruit(x, low - radius, radius, *attitude, leaf)
-
-    def _noise(self, rows, columns=None, octaves=1):
-        return noise(self.rng, self.size, rows, columns, octaves)
+        roll, pitch = self.between(-0.45, 0.45), self.between(0.3, 0.85)
+        squeeze = self.between(0.92, 0.99)
+        return Fruit(x, low - radius, radius, roll, pitch, squeeze, leaf)
 
     def _background(self):
-        rng, x, y = self.rng, self.x, self.y
-        wall, table = rng.choice(_WALLS), rng.choice(_TABLES)
-        wall, side = rng.colour(*wall), np.sign(self.light[0])
+        x, y = self.x, self.y
+        wall, table = self.choice(_WALLS), self.choice(_TABLES)
+        wall, side = self.colour(*wall), np.sign(self.light[0])
         fall = 1.04 - 0.22 * np.abs(x - (0.5 + 0.5 * side)) - 0.10 * y
-        plaster = self._noise(5, octaves=4)
-        image = wall * (fall + 0.035 * plaster)[..., None]
+        image = wall * (fall + 0.035 * self.noise(5, octaves=4))[..., None]
         surface, self.bounce = getattr(self, table)()
         depth = (y - self.horizon) / (1 - self.horizon)
         glow = 0.92 + 0.18 * np.clip(depth, 0, 1) - 0.14 * np.abs(x - 0.5 - 0.35 * side)
@@ -112,11 +123,11 @@ class Scene:
         return (self.x - 0.5) / near * 0.6, 0.6 / near + 0 * self.x
 
     def _wood(self):
-        rng, (across, along) = self.rng, self._floor()
-        dark = rng.colour((0.38, 0.26, 0.17), (0.48, 0.35, 0.25))
-        light = rng.colour((0.66, 0.50, 0.36), (0.80, 0.65, 0.50))
-        grain, plank = rng.array(96, 5), np.floor(along * 3.1)
-        tone = lookup(rng.array(64, 1), plank, 0 * plank)
+        across, along = self._floor()
+        dark = self.colour((0.38, 0.26, 0.17), (0.48, 0.35, 0.25))
+        light = self.colour((0.66, 0.50, 0.36), (0.80, 0.65, 0.50))
+        grain, plank = self.array(96, 5), np.floor(along * 3.1)
+        tone = lookup(self.array(64, 1), plank, 0 * plank)
         lines = lookup(grain, along * 34 + 9 * tone, across * 2 + 7 * tone)
         fine = lookup(grain, along * 90, across * 3)
         share = 0.25 + 0.4 * lines + 0.2 * fine + 0.3 * tone - 0.1
@@ -125,36 +136,33 @@ class Scene:
         return image, (dark + light) / 2
 
     def _cloth(self):
-        rng, (across, along) = self.rng, self._floor()
-        ground = rng.colour((0.80, 0.78, 0.74), (0.93, 0.92, 0.90))
-        thread = np.array(rng.choice(_THREADS))
-        turn, checks = rng.between(-0.5, 0.5), rng.between(3.5, 6)
+        across, along = self._floor()
+        ground = self.colour((0.80, 0.78, 0.74), (0.93, 0.92, 0.90))
+        thread = self.choice(_THREADS)
+        turn, checks = self.between(-0.5, 0.5), 2 * np.pi * self.between(3.5, 6)
         one = across * np.cos(turn) - along * np.sin(turn)
         two = across * np.sin(turn) + along * np.cos(turn)
-        waves = (np.sin(2 * np.pi * checks * c) for c in (one, two))
-        bands = [smooth(-0.15, 0.15, wave) for wave in waves]
-        share = 0.42 * (bands[0] + bands[1]) if rng.chance(0.6) else 0.7 * bands[0]
-        folds = self._noise(3, 4, octaves=2)
-        light = 0.95 + 0.07 * folds + 0.03 * self._noise(min(64, self.size // 2))
+        bands = [smooth(-0.15, 0.15, np.sin(checks * place)) for place in (one, two)]
+        share = 0.42 * (bands[0] + bands[1]) if self.chance(0.6) else 0.7 * bands[0]
+        folds = self.noise(3, 4, octaves=2)
+        light = 0.95 + 0.07 * folds + 0.03 * self.noise(min(64, self.size // 2))
         return mix(ground, thread, share) * light[..., None], ground * 0.9
 
     def _stone(self):
-        ground = self.rng.colour((0.60, 0.60, 0.61), (0.70, 0.70, 0.70))
-        veins = np.abs(self._noise(4, octaves=5))
-        speckle = self._noise(min(60, self.size // 2))
+        ground = self.colour((0.60, 0.60, 0.61), (0.70, 0.70, 0.70))
+        veins = np.abs(self.noise(4, octaves=5))
+        speckle = self.noise(min(60, self.size // 2))
         light = 0.92 + 0.10 * smooth(0.0, 0.12, veins) * veins + 0.04 * speckle
         return ground * light[..., None], ground
 
     def _plain(self):
-        ground = self.rng.colour(*self.rng.choice(_WALLS))
-        return ground * (1 + 0.04 * self._noise(3, octaves=4))[..., None], ground
+        ground = self.colour(*self.choice(_WALLS))
+        return ground * (1 + 0.04 * self.noise(3, octaves=4))[..., None], ground
 
     def shadow(self, fruit):
-        """Darken the table below a fruit."""
-        foot = fruit.y + 0.90 * fruit.radius
+        foot, share = fruit.y + 0.90 * fruit.radius, 0.0
         # Away from the lamp, and longer the lower it stands.
         reach = -self.light[0] / -self.light[1] * 0.55 * fruit.radius
-        share = 0.0
         for shift, *shape, depth in ((1.0, 1.05, 0.30, 0.42), (0.25, 0.62, 0.13, 0.5)):
             across = (self.x - fruit.x - shift * reach) / (shape[0] * fruit.radius)
             down = (self.y - foot) / (shape[1] * fruit.radius)
@@ -166,31 +174,33 @@ class Scene:
 
 def _paint(scene, kind, fruit, skin, depths):
     size, reach = scene.size, 1.75 * fruit.radius
-    rows, columns = (
-        slice(max(0, int((c - reach) * size)), int((c + reach) * size) + 1)
-        for c in (fruit.y, fruit.x)
-    )
+    rows, columns = (span(c - reach, c + reach, size) for c in (fruit.y, fruit.x))
     right = (scene.x[:, columns] - fruit.x) / fruit.radius
     down = (scene.y[rows] - fruit.y) / fruit.radius
     cos, sin = np.cos(fruit.roll), np.sin(fruit.roll)
     u, v = right * cos + down * sin, down * cos - right * sin
     v, scale = v / fruit.squeeze, size * fruit.radius
-    outline = _apple_outline(u, v, fruit) if kind == "apple" else np.ones_like(u)
+    outline = 1.0
+    if kind == "apple":
+        angle = np.abs(np.arctan2(u, -v))  # 0 at the stem, pi at the other end
+        bumps = (0.04, 0.72, 0.42), (0.08 * np.sin(fruit.pitch) - 0.16, 0, 0.34)
+        bumps += (-0.035, 2.35, 0.45), (-0.07, np.pi, 0.28)
+        bumps = (high * np.exp(-(((angle - at) / w) ** 2)) for high, at, w in bumps)
+        outline = sum(bumps, 0.985)
     distance = np.sqrt(u**2 + v**2)
     inside = np.minimum(distance / outline, 0.999)
     away = np.where(distance > 0, inside / np.maximum(distance, 1e-9), 1)
     normal = np.stack([u * away, v * away, np.sqrt(1 - inside**2)], -1)
     pole = np.array([0.0, -np.cos(fruit.pitch), np.sin(fruit.pitch)])
     x, y, z = scene.light
-    lamp = np.array([x * cos + y * sin, y * cos - x * sin, z])
-    up = np.array([-sin, -cos, 0.0])
+    lamp, up = np.array([[x * cos + y * sin, y * cos - x * sin, z], [-sin, -cos, 0.0]])
     part = scene.image[rows, columns]
     # The air between two fruits is dark.
     halo = 0.38 * np.exp(-((np.maximum(distance - 0.97, 0) / 0.16) ** 2))
     part *= (1 - halo * smooth(-0.2, 0.6, down))[..., None]
     make = apple_skin if kind == "apple" else orange_skin
-    body = make(normal, pole, lamp, up, scene, skin, depths, scale)
-    part[:] = mix(part, body, cover(distance - outline, scale))
+    body = make(skin, scale, normal, pole, lamp, up, scene.bounce, depths)
+    part[:] = mix(part, body * scene.warmth, cover(distance - outline, scale))
     foot = pole[:2] * (0.80 if kind == "apple" else 0.96)
     if fruit.leaf:
         _leaf(part, u, v, foot, fruit.leaf, lamp, scale)
@@ -199,45 +209,26 @@ def _paint(scene, kind, fruit, skin, depths):
         _stem(part, u, v, foot, skin, lamp, scale, foot[1] - top)
 
 
-def _apple_outline(u, v, fruit):
-    angle = np.abs(np.arctan2(u, -v))  # 0 at the stem, pi at the other end
-    stem = 0.08 * np.sin(fruit.pitch) - 0.16
-    bumps = (0.04, 0.72, 0.42), (stem, 0, 0.34), (-0.035, 2.35, 0.45)
-    outline = 0.985
-    for height, at, width in (*bumps, (-0.07, np.pi, 0.28)):
-        outline = outline + height * np.exp(-(((angle - at) / width) ** 2))
-    return outline
-
-
-def _curve(u, v, start, bend, end, widths, count=14):
-    """Distance to a thick curve, and how far along it the nearest point lies."""
-    best, along = np.full(u.shape, 9.0), np.zeros(u.shape)
-    for t in np.linspace(0, 1, count):
-        point = (1 - t) ** 2 * start + 2 * t * (1 - t) * bend + t**2 * end
-        width = widths[0] + t * (widths[1] - widths[0])
-        distance = np.sqrt((u - point[0]) ** 2 + (v - point[1]) ** 2) - width
-        along = np.where(distance < best, t, along)
-        best = np.minimum(best, distance)
-    return best, along
-
-
 def _stem(part, u, v, foot, skin, lamp, scale, room):
     lean = skin.between(-0.28, 0.28)
     length = min(skin.between(0.38, 0.52), room)  # not beyond the image
-    end = foot + np.array([lean, -length])
-    bend = foot + np.array([0.15 * lean, -0.6 * length])
-    distance, along = _curve(u, v, foot, bend, end, (0.035, 0.052))
+    end, bend = foot + (lean, -length), foot + (0.15 * lean, -0.6 * length)
+    distance, along = np.full(u.shape, 9.0), np.zeros(u.shape)
+    for t in np.linspace(0, 1, 14):
+        x, y = (1 - t) ** 2 * foot + 2 * t * (1 - t) * bend + t**2 * end
+        away = np.sqrt((u - x) ** 2 + (v - y) ** 2) - (0.035 + t * (0.052 - 0.035))
+        along = np.where(away < distance, t, along)
+        distance = np.minimum(distance, away)
     side = smooth(-0.04, 0.04, -(u - foot[0] - lean * along**2) * np.sign(lamp[0]))
     bark = mix((0.50, 0.36, 0.20), (0.24, 0.15, 0.08), side)
-    bark = bark * (0.55 + 0.5 * along)[..., None]
+    bark *= (0.55 + 0.5 * along)[..., None]
     part[:] = mix(part, bark, cover(distance, scale))
 
 
 def _leaf(part, u, v, foot, leaf, lamp, scale):
     side, length = leaf
-    axis = np.array([side * 0.93, -0.37])
-    along = ((u - foot[0]) * axis[0] + (v - foot[1]) * axis[1]) / length
-    off = ((u - foot[0]) * -axis[1] + (v - foot[1]) * axis[0]) / length * side
+    u, v, axis = u - foot[0], v - foot[1], side * 0.93
+    along, off = (u * axis + v * -0.37) / length, (u * 0.37 + v * axis) / length * side
     belly = np.clip(along * (1 - along), 0, None) ** 0.75
     bow = 0.16 * np.sin(np.pi * np.clip(along, 0, 1))
     away = (np.abs(off + bow) - 0.62 * belly) * length
@@ -245,6 +236,5 @@ def _leaf(part, u, v, foot, leaf, lamp, scale):
     rib = np.exp(-(((off + bow) / 0.025) ** 2))
     veins = 0.5 + 0.5 * np.cos(26 * (along - 0.8 * np.abs(off + bow)))
     tone = 0.75 + 0.25 * np.sign(off + bow) * -np.sign(lamp[1]) + 0.12 * veins
-    green = np.array((0.25, 0.46, 0.13)) * tone[..., None]
-    green = mix(green, (0.55, 0.70, 0.32), 0.6 * rib)
+    green = mix(tone[..., None] * (0.25, 0.46, 0.13), (0.55, 0.70, 0.32), 0.6 * rib)
     part[:] = mix(part, green, cover(away, scale))

@@ -6,7 +6,6 @@ from scipy import ndimage
 from .canvas import mix, smooth
 from .strokes import Canvas, grid, places
 
-_LINEN = (0.90, 0.86, 0.76)
 # strokes a side of the grid, length over what fits, width, what is left bare
 _LAYERS = ((13, 1.6, 0.066, 0.0), (22, 1.1, 0.038, 0.0), (36, 0.75, 0.024, 0.25))
 _BROKEN = np.array([[5, -2, 6], [-4, 2, 6], [6, 3, -5], [-2, 5, -3], [0, 0, 0]]) / 100
@@ -19,13 +18,13 @@ def impressionist_palette(image):
     lifted = 0.23 + 0.68 * np.clip(light, 0, 1) ** 0.85
     colour = lifted[..., None] + 0.95 * (image - light[..., None])
     leafy = np.clip(green - np.maximum(0.9 * red, blue), 0, 0.3)
-    airy = np.clip(blue - red, 0, 0.5)
-    middle = np.exp(-(((light - 0.60) / 0.12) ** 2))
-    middle = middle * smooth(0.25, 0.08, abs(blue - red))
+    middle = smooth(0.25, 0.08, abs(blue - red)) * np.exp(
+        -(((light - 0.60) / 0.12) ** 2)
+    )
     for share, shift in (
         (smooth(0.46, 0.06, light), (0.18, -0.08, 0.31)),
         (leafy, (0.68, 0.75, -1.05)),
-        (airy, (0.32, 0.66, -0.12)),
+        (np.clip(blue - red, 0, 0.5), (0.32, 0.66, -0.12)),
         (middle, (0.02, -0.05, 0.05)),
         (smooth(0.66, 0.90, light), (0.09, 0.0, -0.34)),
     ):
@@ -38,7 +37,7 @@ def paint_motif(motif, rng):
     size = len(motif.image)
     colours = impressionist_palette(motif.image)
     wash = ndimage.gaussian_filter(colours, (0.012 * size, 0.012 * size, 0))
-    canvas = Canvas(size, mix(wash, _LINEN, np.full((size, size), 0.3)))
+    canvas = Canvas(size, mix(wash, (0.90, 0.86, 0.76), np.full((size, size), 0.3)))
     for side, stretch, width, bare in _LAYERS:
         blur = 0.35 * width * size
         seen = ndimage.gaussian_filter(colours, (blur, blur, 0))

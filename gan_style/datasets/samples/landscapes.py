@@ -2,12 +2,10 @@
 
 import numpy as np
 
-from .canvas import SampleRNG, cover, finish, mix, noise, pixels, smooth
+from gan_style.utils.checks import check_choice
+
+from .canvas import SampleRNG, Sketch, checked, cover, finish, mix, smooth, span
 from .impressionism import paint_motif
-
-KINDS = ("photograph", "painting")
-_SCENE, _BRUSH = 11, 12
-
 
 # Noon, haze, late afternoon: zenith, horizon, clouds in the light and in the shade,
 # and the light on the land. They stay near each other: instance norm does not see how
@@ -21,53 +19,68 @@ _LAND = ((1.0, 1.0, 0.96), (1.0, 1.0, 0.98), (1.05, 0.96, 0.84))
 _DEEP = ((0.10, 0.22, 0.30), (0.12, 0.26, 0.30), (0.13, 0.20, 0.30))
 
 
-def draw(kind, seed, size):
-    """The image of one seed, uint8 `(size, size, 3)`; see `samples.landscape`."""
-    view = Landscape(SampleRNG(_SCENE, seed), size)
+def landscape(kind, seed, size=128):
+    """Draw a landscape, photographed or painted.
+
+    The same seed is the same motif for both kinds: a true pair. The painting lays
+    an impressionist palette on the canvas in strokes that follow the forms.
+
+    Args:
+        kind: "photograph" or "painting".
+        seed: integer from 0 up.
+        size: side of the image in pixels, from 16 up.
+
+    Returns:
+        uint8 `(size, size, 3)`, RGB.
+
+    Raises:
+        ValueError: for another kind, seed or size.
+
+    >>> photograph = landscape("photograph", seed=7)
+    >>> painting = landscape("painting", seed=7)
+    >>> photograph.shape, bool(painting.mean() > photograph.mean())
+    ((128, 128, 3), True)
+    """
+    check_choice("landscape", "kind", kind, ("photograph", "painting"))
+    seed, size = checked("landscape", seed, size)
+    view = Landscape(size, 11, seed)
     if kind == "painting":
-        return finish(paint_motif(view, SampleRNG(_BRUSH, seed)))
-    grain = 0.016 * (SampleRNG(_SCENE, seed, 1).array(size, size) - 0.5)
+        return finish(paint_motif(view, SampleRNG(12, seed)))
+    grain = 0.016 * (SampleRNG(11, seed, 1).array(size, size) - 0.5)
     return finish(view.image + grain[..., None])
 
 
-class Landscape:
+class Landscape(Sketch):
     """A view and, for whoever paints it, how its forms run.
 
-    Attributes:
-        image: float `(size, size, 3)`.
-        angle: `(size, size)`, radians from the x axis downwards.
-        reach: `(size, size)`, how long a stroke fits, in sides of the image.
+    `angle` is in radians from the x axis downwards, `reach` how long a stroke fits.
     """
 
-    def __init__(self, rng, size):
-        self.rng, self.size = rng, size
-        self.x, self.y = pixels(size)
+    def __init__(self, size, *key):
+        super().__init__(size, *key)
         self.image = np.zeros((size, size, 3))
         self.angle, self.reach = np.zeros((size, size)), np.full((size, size), 0.09)
-        self.mood = rng.choice((0, 0, 1, 1, 2))
-        self.horizon = rng.between(0.44, 0.52)
-        height = rng.between(0.12, 0.34) * (0.5 if self.mood == 2 else 1)
-        self.sun = rng.between(0.12, 0.88), self.horizon - height
-        self.leaves = self._noise(16, octaves=3)
+        self.mood = self.choice((0, 0, 1, 1, 2))
+        self.horizon = self.between(0.44, 0.52)
+        height = self.between(0.12, 0.34) * (0.5 if self.mood == 2 else 1)
+        self.sun = self.between(0.12, 0.88), self.horizon - height
+        self.leaves = self.noise(16, octaves=3)
         self.land = np.array(_LAND[self.mood])
         self._sky()
         self._hills()
-        self.shore = self.horizon + rng.between(0.04, 0.12)
+        self.shore = self.horizon + self.between(0.04, 0.12)
         self._ground()
         self._trees()
-        if rng.chance(0.35):
+        if self.chance(0.35):
             self._haystacks()
-        if rng.chance(0.45):
+        if self.chance(0.45):
             self._boat()
         self._water()
-        if rng.chance(0.55):
+        if self.chance(0.55):
             self._bank()
-        if rng.chance(0.30):
-            side, foot = rng.choice((0.06, 0.94)), rng.between(1.0, 1.08)
-            self._tree(side, foot, rng.between(0.6, 0.85), 0.3, haze=0)
-
-    def _noise(self, rows, columns=None, octaves=1):
-        return noise(self.rng, self.size, rows, columns, octaves)
+        if self.chance(0.30):
+            side, foot = self.choice((0.06, 0.94)), self.between(1.0, 1.08)
+            self._tree(side, foot, self.between(0.6, 0.85), 0.3, haze=0)
 
     def _put(self, colour, share, angle=None, reach=None, part=...):
         self.image[part] = mix(self.image[part], colour, share)
@@ -78,39 +91,36 @@ class Landscape:
             self.reach[part][inside] = reach
 
     def _sky(self):
-        rng, x, y = self.rng, self.x, self.y
+        x, y = self.x, self.y
         zenith, low, bright, dim = (np.array(c) for c in _MOODS[self.mood])
-        zenith = zenith * rng.between(0.9, 1.1)
         down = np.clip(y / self.horizon, 0, 1)
-        image = mix(zenith, low, down**1.4 + 0 * x)
+        image = mix(zenith * self.between(0.9, 1.1), low, down**1.4 + 0 * x)
         distance = np.sqrt((x - self.sun[0]) ** 2 + (y - self.sun[1]) ** 2)
-        warm = np.array((1.0, 0.86, 0.62) if self.mood == 2 else (1.0, 0.97, 0.88))
+        warm = (1.0, 0.86, 0.62) if self.mood == 2 else (1.0, 0.97, 0.88)
         image = mix(image, warm, 0.35 * np.exp(-distance / 0.16))
-        cells, puffs = self._noise(9, 3, octaves=4), self._noise(6, 4, octaves=4)
-        field = 0.6 * cells + 0.7 * puffs
-        bias = rng.between(-0.05, 0.25) + 0.25 * down
+        field = 0.6 * self.noise(9, 3, octaves=4) + 0.7 * self.noise(6, 4, octaves=4)
+        bias = self.between(-0.05, 0.25) + 0.25 * down
         share = smooth(0.05, 0.75, field + bias - 0.1)
         drop = max(1, self.size // 32)
         deeper = np.concatenate([field[drop:], field[-1:].repeat(drop, 0)]) - field
         lit = np.clip(0.62 + 0.9 * deeper + 0.35 * np.exp(-distance / 0.3), 0, 1)
         image = mix(image, mix(dim, bright, lit), 0.9 * share)
-        if rng.chance(0.75):
-            radius = rng.between(0.02, 0.035)
+        if self.chance(0.75):
+            radius = self.between(0.02, 0.035)
             soft = 0.012 if self.mood == 2 else 0.045
             disc = (1 - smooth(radius, radius + soft, distance)) * (1 - 0.6 * share)
             image = mix(image, (1.0, 0.97, 0.86), disc)
         self.image[:] = image
-        self.angle[:] = 0.45 * self._noise(3, octaves=2) + 0.5 * (share - 0.3)
+        self.angle[:] = 0.45 * self.noise(3, octaves=2) + 0.5 * (share - 0.3)
         self.haze = mix(low, bright, 0.35)
 
     def _hills(self):
-        rng = self.rng
-        for far in range(rng.choice((1, 2, 2, 3)), 0, -1):
-            height = rng.between(0.06, 0.10) * far + 0.02
-            line = self._noise(1, rng.choice((2, 3, 4)), octaves=5)[0]
+        for far in range(self.choice((1, 2, 2, 3)), 0, -1):
+            height = self.between(0.06, 0.10) * far + 0.02
+            line = self.noise(1, self.choice((2, 3, 4)), octaves=5)[0]
             line = self.horizon - height * (0.45 + 0.55 * line)[None, :]
-            folds = self._noise(7, 9, octaves=4)
-            rock = rng.colour((0.20, 0.30, 0.24), (0.36, 0.42, 0.34)) * self.land
+            folds = self.noise(7, 9, octaves=4)
+            rock = self.colour((0.20, 0.30, 0.24), (0.36, 0.42, 0.34)) * self.land
             rock = rock * (1 + 0.35 * folds + 0.12 * self.leaves)[..., None]
             veil = 0.28 + 0.18 * far + 0.25 * np.clip((self.y - line) / 0.25, 0, 1)
             colour = mix(rock, self.haze * (0.72, 0.80, 0.95), np.clip(veil, 0, 0.9))
@@ -118,45 +128,42 @@ class Landscape:
             self._put(colour, cover(line - self.y, self.size), lean, 0.06)
 
     def _ground(self):
-        rng, x, size = self.rng, self.x, self.size
-        grass = rng.colour((0.24, 0.36, 0.12), (0.42, 0.50, 0.20))
-        crops = (0.66, 0.56, 0.26), (0.38, 0.48, 0.18), (0.52, 0.56, 0.22)
-        crop = np.array(rng.choice(crops))
+        x, size = self.x, self.size
+        grass = self.colour((0.24, 0.36, 0.12), (0.42, 0.50, 0.20))
+        crop = self.choice(((0.66, 0.56, 0.26), (0.38, 0.48, 0.18), (0.52, 0.56, 0.22)))
         depth = np.clip((self.y - self.horizon) / (1 - self.horizon), 0, 1)
-        vanish = rng.between(0.2, 0.8)
-        rows = np.sin((x - vanish) * (1 / (depth + 0.16)) * rng.between(9, 15))
-        strips = self._noise(12, 3, octaves=2)
+        vanish = self.between(0.2, 0.8)
+        rows = np.sin((x - vanish) * (1 / (depth + 0.16)) * self.between(9, 15))
+        strips = self.noise(12, 3, octaves=2)
         field = mix(grass, crop, smooth(-0.35, 0.35, strips + 0.9 * depth - 0.35))
         light = 0.92 + 0.09 * rows * smooth(0.05, 0.4, depth)
         light = light + 0.20 * self.leaves * (0.4 + 0.6 * depth)
         field = field * light[..., None] * self.land
         field = mix(field, self.haze * 0.9, 0.35 * np.exp(-depth / 0.12) + 0 * x)
-        if rng.chance(0.45):
-            specks = self._noise(min(50, size // 2), min(64, size // 2))
-            flower = np.array(rng.choice(((0.82, 0.16, 0.10), (0.90, 0.80, 0.30))))
+        if self.chance(0.45):
+            specks = self.noise(min(50, size // 2), min(64, size // 2))
+            flower = self.land * self.choice(((0.82, 0.16, 0.10), (0.90, 0.80, 0.30)))
             share = smooth(0.42, 0.7, specks) * smooth(0.05, 0.2, depth)
-            field = mix(field, flower * self.land, share)
-        lean = 0.25 * self._noise(4) + np.arctan((x - vanish) * 1.6) * depth
+            field = mix(field, flower, share)
+        lean = 0.25 * self.noise(4) + np.arctan((x - vanish) * 1.6) * depth
         self._put(field, cover(self.horizon - self.y + 0 * x, size), lean, 0.05)
 
     def _trees(self):
-        rng = self.rng
-        if rng.chance(0.55):
+        if self.chance(0.55):
             self._wood()
-        poplars, count = rng.chance(0.35), rng.choice((1, 2, 3, 4, 5))
-        x = rng.between(0.0, 0.5)
+        poplars, count = self.chance(0.35), self.choice((1, 2, 3, 4, 5))
+        x = self.between(0.0, 0.5)
         for _ in range(count):
-            height = rng.between(0.20, 0.32) * (1.25 if poplars else 1)
-            wide = height * (rng.between(0.16, 0.22) if poplars else 0.62)
-            x += wide * rng.between(0.7, 2.0) + (0.03 if poplars else 0)
+            height = self.between(0.20, 0.32) * (1.25 if poplars else 1)
+            wide = height * (self.between(0.16, 0.22) if poplars else 0.62)
+            x += wide * self.between(0.7, 2.0) + (0.03 if poplars else 0)
             self._tree(x, self.shore, height, wide, haze=0.16)
             if x > 1.05:
                 break
 
     def _wood(self):
-        """The edge of a wood, far away."""
-        crowns = self._noise(1, 14, octaves=4)[0][None, :]
-        reach = self._noise(1, 2)[0][None, :] + self.rng.between(-0.2, 0.5)
+        crowns = self.noise(1, 14, octaves=4)[0][None, :]
+        reach = self.noise(1, 2)[0][None, :] + self.between(-0.2, 0.5)
         top = self.shore - (0.045 + 0.022 * crowns) * smooth(-0.1, 0.35, reach)
         up = (self.shore - self.y) / 0.06
         lit = 0.3 + 0.35 * up + 0.4 * self.leaves
@@ -166,20 +173,17 @@ class Landscape:
         self._put(colour, cover(away, self.size), np.pi / 2, 0.025)
 
     def _tree(self, x, foot, height, wide, haze):
-        rng, size, land = self.rng, self.size, self.land
-        low_high = (foot - 1.25 * height, foot + 0.06 * height)
-        low_high += (x - 0.75 * wide, x + 0.75 * wide)
-        top, bottom, left, right = (int(edge * size) for edge in low_high)
-        rows = slice(max(0, top), max(0, bottom + 1))
-        columns = slice(max(0, left), max(0, right + 1))
+        size, land = self.size, self.land
+        rows = span(foot - 1.25 * height, foot + 0.06 * height, size)
+        columns = span(x - 0.75 * wide, x + 0.75 * wide, size)
         across, down = self.x[:, columns], self.y[rows]
         # Another part of the same leaves for every tree, mirrored to hide the seam.
-        turn = rng.between(0, 2)
+        turn = self.between(0, 2)
         places = (np.arange(size) + int(turn * size)) % (2 * size)
         places = np.where(places < size, places, 2 * size - 1 - places)
         lumps = self.leaves[places[rows, None], places[columns]]
-        dark = rng.colour((0.07, 0.13, 0.06), (0.12, 0.18, 0.09))
-        light = rng.colour((0.34, 0.44, 0.14), (0.50, 0.52, 0.20))
+        dark = self.colour((0.07, 0.13, 0.06), (0.12, 0.18, 0.09))
+        light = self.colour((0.34, 0.44, 0.14), (0.50, 0.52, 0.20))
         u = (across - x) / (wide / 2)
         v = (down - foot + 0.56 * height) / (0.50 * height)
         share = smooth(-0.05, 0.16, 0.95 - np.sqrt(u**2 + v**2) + 0.36 * lumps)
@@ -194,13 +198,12 @@ class Landscape:
         self._put(colour, share, np.arctan2(v, u) + np.pi / 2, 0.045, part)
 
     def _boat(self):
-        at, tall = self.rng.between(0.2, 0.8), self.rng.between(0.13, 0.20)
+        at, tall = self.between(0.2, 0.8), self.between(0.13, 0.20)
         across, up = (self.x - at) / tall, (self.shore + 0.005 - self.y) / tall
         sail = np.abs(across - 0.10 * up) - 0.34 * (1 - up)
         sail = np.maximum(sail, np.maximum(0.16 - up, up - 1)) * tall
-        white = self.rng.choice(((0.95, 0.93, 0.88), (0.85, 0.45, 0.25)))
-        tone = 0.85 + 0.15 * np.sign(self.x - at)
-        cloth = np.array(white) * (tone + 0 * self.y)[..., None]
+        light = (0.85 + 0.15 * np.sign(self.x - at) + 0 * self.y)[..., None]
+        cloth = light * self.choice(((0.95, 0.93, 0.88), (0.85, 0.45, 0.25)))
         self._put(cloth, cover(sail, self.size), 1.3, 0.03)
         hull = np.abs(across) - 0.36 - 0.12 * up
         hull = np.maximum(hull, np.maximum(-up - 0.02, up - 0.12)) * tall
@@ -209,8 +212,8 @@ class Landscape:
     def _water(self):
         x, below, size = self.x, self.y - self.shore, self.size
         near = np.clip(below / (1 - self.shore), 0, 1)
-        swell = self._noise(min(36, size // 3), 5, octaves=2)
-        ripple = self._noise(min(64, size // 2), 12)
+        swell = self.noise(min(36, size // 3), 5, octaves=2)
+        ripple = self.noise(min(64, size // 2), 12)
         wave = (0.6 * swell + 0.5 * ripple) * (0.15 + near)
         mirrored = self.shore - below * 0.92 + 0.05 * wave
         row = np.clip((mirrored * size).astype(int), 0, size - 1)
@@ -221,25 +224,22 @@ class Landscape:
         path = np.exp(-(((x - self.sun[0]) / (0.035 + 0.07 * near)) ** 2))
         glitter = smooth(0.1, 0.6, ripple + 0.4 * swell) * path
         image = mix(image, (1.0, 0.93, 0.78), 0.5 * glitter)
-        away = self.shore - self.y + 0 * x
-        self._put(image, cover(away, size), 0.10 * wave, 0.075)
+        self._put(image, cover(0 * x - below, size), 0.10 * wave, 0.075)
 
     def _bank(self):
-        rng, size = self.rng, self.size
-        side = rng.choice((-1, 1))
-        line = rng.between(0.90, 1.0) - 0.14 * side * (self.x - 0.5)
-        line = line - 0.03 * self._noise(1, 6, octaves=4)[0][None, :]
-        reeds = self._noise(8, min(48, size // 2))
-        tufts = cover(line - self.y - 0.03 * np.clip(reeds, 0, 1), size)
-        colour = rng.colour((0.20, 0.30, 0.10), (0.36, 0.42, 0.16)) * self.land
+        side, low = self.choice((-1, 1)), self.between(0.90, 1.0)
+        line = low - 0.14 * side * (self.x - 0.5)
+        line = line - 0.03 * self.noise(1, 6, octaves=4)[0][None, :]
+        reeds = self.noise(8, min(48, self.size // 2))
+        tufts = cover(line - self.y - 0.03 * np.clip(reeds, 0, 1), self.size)
+        colour = self.colour((0.20, 0.30, 0.10), (0.36, 0.42, 0.16)) * self.land
         light = 0.85 + 0.35 * reeds + 0.25 * self.leaves
         self._put(colour * light[..., None], tufts, -1.25 + 0.3 * reeds, 0.04)
 
     def _haystacks(self):
-        rng = self.rng
-        for _ in range(rng.choice((1, 2))):
-            at, tall = rng.between(0.12, 0.88), rng.between(0.10, 0.16)
-            foot = self.shore - rng.between(0.01, 0.025)
+        for _ in range(self.choice((1, 2))):
+            at, tall = self.between(0.12, 0.88), self.between(0.10, 0.16)
+            foot = self.shore - self.between(0.01, 0.025)
             u, up = (self.x - at) / tall, (foot - self.y) / tall
             outline = 0.56 * np.clip(1 - up, 0, 1) ** 0.5 * (1 - 0.12 * (1 - up) ** 2)
             away = np.maximum(np.abs(u) - outline, np.maximum(-up - 0.03, up - 1))

@@ -20,19 +20,14 @@ class Canvas:
     """A canvas, primed with a colour or an image, that strokes are laid on."""
 
     def __init__(self, size, colour):
-        self.size = size
-        self._side = _FINER * size
+        self.size, self._side = size, _FINER * size
         ground = np.broadcast_to(colour, (size, size, 3))
         ground = ground.repeat(_FINER, 0).repeat(_FINER, 1)
         self._colour = ground.reshape(-1, 3).copy()
         self._height = np.zeros(self._side**2)
 
     def lay(self, rng, angle, x, y, length, width, colours, contrast=0.14):
-        """Lay strokes, in this order, from x, y along a field of angles.
-
-        The field is `(size, size)`, in radians from the x axis downwards; the bristles
-        of a stroke differ in light by `contrast`.
-        """
+        """Lay strokes, in this order, from x, y along a field of angles."""
         path_x, path_y, turn = self._paths(x, y, angle, length)
         count, steps = path_x.shape
         bands = max(2, int(np.ceil(1.3 * self._side * width.max())) + 1)
@@ -46,8 +41,7 @@ class Canvas:
         seen = bristles[:, None, :] > wet[:, None]
         for lines in (rows, columns):
             seen &= (lines >= 0) & (lines < self._side)
-        rows *= self._side
-        rows += columns
+        rows = rows * self._side + columns
         # Every bristle of every stroke has a number; the last to pass a place stays.
         number = np.arange(count * bands, dtype="int32").reshape(count, 1, bands)
         passed = np.full(self._side**2, -1, "int32")
@@ -83,5 +77,4 @@ class Canvas:
         slope[1:, 1:] = height[1:, 1:] - 0.5 * (height[:-1, 1:] + height[1:, :-1])
         light = 1 + relief * np.clip(slope, -1, 1)
         colour = self._colour.reshape(self._side, self._side, 3) * light[..., None]
-        parts = colour.reshape(self.size, _FINER, self.size, _FINER, 3)
-        return parts.mean((1, 3))
+        return colour.reshape(self.size, _FINER, self.size, _FINER, 3).mean((1, 3))
