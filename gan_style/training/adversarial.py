@@ -9,20 +9,21 @@ from gan_style.training.averages import RunningAverages
 from gan_style.training.checkpoints import patch_keras_saving_leak, resumable
 from gan_style.training.guards import (
     BothOptimizers,
-    WarnOfZeroRates,
+    KeepOptimizersInStep,
+    check_call,
     check_callbacks,
-    check_data,
-    check_replicas,
+    check_networks,
+    check_weights,
 )
 
-_COMPILE_OPTIONS = {"jit_compile", "run_eagerly", "steps_per_execution"}
+OPTIMIZERS = ("generator_optimizer", "discriminator_optimizer")
 
 
 class AdversarialModel(RunningAverages, keras.Model):
     """The parts that `CycleGAN` and `Pix2Pix` share.
 
     A subclass lists its `NETWORKS`, generators first, and the other arguments of its
-    constructor, `OPTIONS`, by name; it calls `_build_state` when all else is built, and
+    constructor, `OPTIONS`, by name; it calls `build_state` when all else is built, and
     has a `train_step` and `batch_shapes`. All state that a resumed training needs is in
     variables.
     """
@@ -31,36 +32,15 @@ class AdversarialModel(RunningAverages, keras.Model):
 
     def __init__(self, *networks, **kwargs):
         super().__init__(**kwargs)
-        owner = type(self).__name__
-        if keras.backend.backend() != "tensorflow":
-            raise ValueError(
-                f"{owner}: Keras' backend is {keras.backend.backend()}, but must be "
-                "tensorflow. Set KERAS_BACKEND=tensorflow before Python starts; layers "
-                "and networks work on every backend."
-            )
-        for name, network in zip(self.NETWORKS, networks, strict=True):
-            if not isinstance(network, keras.Model) or not network.built:
-                raise ValueError(
-                    f"{owner}: {name} is {network!r}, but must be a built keras.Model. "
-                    "Take one of gan_style.models, for example."
-                )
-            twins = [
-                n for n, x in zip(self.NETWORKS, networks, strict=True) if x is network
-            ]
-            if len(twins) > 1:
-                raise ValueError(
-                    f"{owner}: {' and '.join(twins)} are one model, but each must "
-                    "learn a task of its own. Build one for each."
-                )
+        networks = dict(zip(self.NETWORKS, networks, strict=True))
+        check_networks(type(self).__name__, networks)
+        for name, network in networks.items():
             setattr(self, name, network)
 
-    def _build_state(self, losses):
+    def build_state(self, losses):
+        """Makes the variables that count steps and average the named losses."""
         self.steps_done = self.add_weight(
-            shape=(),
-            initializer="zeros",
-            trainable=False,
-            dtype="int64",
-            name="steps_done",
+            (), "zeros", "int64", trainable=False, name="steps_done"
         )
         self.loss_means = {name: keras.metrics.Mean(name=name) for name in losses}
         self.built = True
@@ -69,114 +49,91 @@ class AdversarialModel(RunningAverages, keras.Model):
     def metrics(self):
         return list(self.loss_means.values())
 
-    def _variables_of(self, kind):
+    def variables_of(self, kind):
+        """Trainable variables of the networks of a kind, generator or discriminator."""
         networks = [getattr(self, n) for n in self.NETWORKS if n.startswith(kind)]
         return [v for network in networks for v in network.trainable_variables]
 
     @property
     def generator_variables(self):
         """Trainable variables of the generators, for the first optimizer."""
-        return self._variables_of("generator")
+        return self.variables_of("generator")
 
     @property
     def discriminator_variables(self):
         """Trainable variables of the discriminators, for the second optimizer."""
-        return self._variables_of("discriminator")
+        return self.variables_of("discriminator")
 
-    def compile(self, generator_optimizer=None, discriminator_optimizer=None, **kwargs):
+    def compile(
+        self,
+        generator_optimizer=None,
+        discriminator_optimizer=None,
+        jit_compile=False,
+        run_eagerly=False,
+        steps_per_execution=1,
+        **unknown,
+    ):
         """Sets the two optimizers.
 
         Args:
             generator_optimizer: a `keras.optimizers.Optimizer` or its name, for all
                 generators; Adam with rate 2e-4 and beta_1 0.5 by default.
             discriminator_optimizer: the same for all discriminators; another object.
-            **kwargs: `jit_compile` (False by default), `run_eagerly`,
-                `steps_per_execution`.
+            jit_compile, run_eagerly, steps_per_execution: as in `keras.Model.compile`.
 
         Raises:
-            ValueError: for one optimizer object given twice, or options that Keras does
-                not support on several replicas.
+            ValueError: for one optimizer object given twice, networks that cannot
+                learn, or options that Keras does not support on several replicas.
         """
+        owner = f"{type(self).__name__}.compile"
+        if unknown:
+            raise ValueError(
+                f"{owner}: got {', '.join(sorted(unknown))}, but the losses are built "
+                "in, and there are two optimizers. Pass generator_optimizer and "
+                "discriminator_optimizer."
+            )
         shared = generator_optimizer is discriminator_optimizer
         if shared and isinstance(generator_optimizer, keras.optimizers.Optimizer):
             raise ValueError(
-                f"{type(self).__name__}.compile: generator_optimizer and "
-                "discriminator_optimizer are one object, but each keeps the moments "
-                "of its own networks. Make two."
+                f"{owner}: generator_optimizer and discriminator_optimizer are one "
+                "object, but each keeps the moments of its own networks. Make two."
             )
-        if unknown := set(kwargs) - _COMPILE_OPTIONS:
+        # As tried with Keras 3.15 and TensorFlow 2.21, also on a model of one layer.
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        if replicas > 1 and (jit_compile or steps_per_execution > 1):
             raise ValueError(
-                f"{type(self).__name__}.compile: got {', '.join(sorted(unknown))}, but "
-                "the losses are built in, and there are two optimizers. Pass "
-                "generator_optimizer and discriminator_optimizer."
+                f"{owner}: jit_compile is {jit_compile} and steps_per_execution "
+                f"{steps_per_execution}, but {replicas} replicas can train with "
+                "jit_compile=False and steps_per_execution=1 only."
             )
-        kwargs.setdefault("jit_compile", False)
-        self._check_replicas(**kwargs)
-        self._check_weights()
-        super().compile(None, loss=None, metrics=None, auto_scale_loss=False, **kwargs)
+        check_weights(owner, self)
+        super().compile(
+            optimizer=None,
+            auto_scale_loss=False,
+            jit_compile=jit_compile,
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
+        )
         self.generator_optimizer = self._optimizer(generator_optimizer)
         self.discriminator_optimizer = self._optimizer(discriminator_optimizer)
         # Built now, so that loaded weights find their places.
         self.generator_optimizer.build(self.generator_variables)
         self.discriminator_optimizer.build(self.discriminator_variables)
-
-    def _check_replicas(self, jit_compile, steps_per_execution=1, **_):
-        # As tried with Keras 3.15 and TensorFlow 2.21, also on a model of one layer.
-        replicas = self.distribute_strategy.num_replicas_in_sync
-        if replicas > 1 and (jit_compile or steps_per_execution > 1):
-            raise ValueError(
-                f"{type(self).__name__}.compile: jit_compile is {jit_compile} and "
-                f"steps_per_execution {steps_per_execution}, but {replicas} replicas "
-                "can train with jit_compile=False and steps_per_execution=1 only."
-            )
-
-    def _check_weights(self):
-        owner = f"{type(self).__name__}.compile"
-        for kind in ("generator", "discriminator"):
-            variables = self._variables_of(kind)
-            if not variables:
-                raise ValueError(
-                    f"{owner}: no {kind} has a trainable weight. Set trainable = True "
-                    "on one of them."
-                )
-            for variable in variables:
-                if variable.dtype in ("bfloat16", "float16"):
-                    raise ValueError(
-                        f"{owner}: {variable.path} is {variable.dtype}, whose rounding "
-                        "is coarser than an optimizer's steps. Build the networks "
-                        f"under the policy mixed_{variable.dtype}."
-                    )
-
-    @property
-    def optimizer(self):
-        """Both optimizers as one, for callbacks that change the learning rate."""
-        if getattr(self, "generator_optimizer", None) is None:
-            return None
-        return BothOptimizers(self.generator_optimizer, self.discriminator_optimizer)
-
-    @optimizer.setter
-    def optimizer(self, _):
-        pass  # Keras' compile sets it to None
+        both = (self.generator_optimizer, self.discriminator_optimizer)
+        self.optimizer = BothOptimizers(*both)  # for callbacks that change the rate
 
     def _optimizer(self, optimizer):
         if optimizer is None:
             optimizer = keras.optimizers.Adam(2e-4, beta_1=0.5)
         optimizer = keras.optimizers.get(optimizer)
+        layers = [x for name in self.NETWORKS for x in getattr(self, name).layers]
         scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-        if "float16" in self._compute_dtypes() and not scaled:
+        if not scaled and any(layer.compute_dtype == "float16" for layer in layers):
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         return optimizer
 
-    def _compute_dtypes(self):
-        networks = [getattr(self, name) for name in self.NETWORKS]
-        return {
-            layer.compute_dtype
-            for network in networks
-            for layer in getattr(network, "layers", ())
-        }
-
-    def fit(self, x=None, y=None, batch_size=None, *args, callbacks=None, **kwargs):
-        """Trains, as `keras.Model.fit` does, on a dataset of pairs `(a, b)`.
+    def fit(self, *args, **kwargs):
+        """Trains on pairs `(a, b)`, with the arguments of `keras.Model.fit`.
 
         A dataset of `gan_style.datasets` continues where this model stands, so that a
         saved and loaded model sees the images that it would have seen; see
@@ -192,55 +149,37 @@ class AdversarialModel(RunningAverages, keras.Model):
         owner = f"{type(self).__name__}.fit"
         if not self.compiled:
             raise ValueError(f"{owner}: the model is not compiled. Call compile().")
-        data = [("x", x), ("y", y), ("validation_data", kwargs.get("validation_data"))]
-        check_data(self, owner, data)
-        check_replicas(self, owner, x, batch_size)
-        callbacks = [WarnOfZeroRates(), *check_callbacks(self, owner, callbacks)]
+        check_weights(owner, self)  # some may be frozen by now
+        options = check_call(self, "fit", args, kwargs)
+        callbacks = check_callbacks(self, owner, options.get("callbacks"))
+        options["callbacks"] = [*callbacks, KeepOptimizersInStep()]
         patch_keras_saving_leak()
-        self.follow_new_weights()
-        ahead = self._steps_ahead()
+        self.follow_weights()
         try:
-            if getattr(x, "cursor", None) is None:
-                kwargs["callbacks"] = callbacks
-                return super().fit(x, y, batch_size, *args, **kwargs)
-            with resumable(self, x, callbacks, kwargs) as (x, callbacks, kwargs):
-                ahead = self._steps_ahead()
-                kwargs["callbacks"] = callbacks
-                return super().fit(x, y, batch_size, *args, **kwargs)
+            with resumable(self, options):
+                return super().fit(**options)
         finally:
-            # EarlyStopping may have restored the weights, and with them the step.
-            if any(getattr(c, "restore_best_weights", False) for c in callbacks):
-                for optimizer, by in zip(self._inner_optimizers(), ahead, strict=True):
-                    optimizer.iterations.assign(int(self.steps_done.numpy()) + by)
-            self.note_trained_weights()
+            self.follow_weights(trained=True)
 
-    def _inner_optimizers(self):
-        optimizers = (self.generator_optimizer, self.discriminator_optimizer)
-        return [getattr(o, "inner_optimizer", o) for o in optimizers]
-
-    def _steps_ahead(self):
-        done = int(self.steps_done.numpy())
-        return [int(o.iterations.numpy()) - done for o in self._inner_optimizers()]
-
-    def evaluate(self, x=None, y=None, batch_size=None, *args, **kwargs):
+    def evaluate(self, *args, **kwargs):
         """As `keras.Model.evaluate`, with the weights as last trained."""
-        owner = f"{type(self).__name__}.evaluate"
-        check_data(self, owner, [("x", x), ("y", y)])
-        check_replicas(self, owner, x, batch_size)
-        return super().evaluate(x, y, batch_size, *args, **kwargs)
+        return super().evaluate(**check_call(self, "evaluate", args, kwargs))
 
-    def train_on_batch(self, x, y=None, *args, **kwargs):
-        """As `keras.Model.train_on_batch`."""
-        check_data(self, f"{type(self).__name__}.train_on_batch", [("x", x), ("y", y)])
-        self.follow_new_weights()
-        result = super().train_on_batch(x, y, *args, **kwargs)
-        self.note_trained_weights()
-        return result
+    def predict(self, *args, **kwargs):
+        """As `keras.Model.predict`, with the weights as last trained."""
+        return super().predict(**check_call(self, "predict", args, kwargs))
 
-    def test_on_batch(self, x, y=None, *args, **kwargs):
+    def test_on_batch(self, *args, **kwargs):
         """As `keras.Model.test_on_batch`, with the weights as last trained."""
-        check_data(self, f"{type(self).__name__}.test_on_batch", [("x", x), ("y", y)])
-        return super().test_on_batch(x, y, *args, **kwargs)
+        return super().test_on_batch(**check_call(self, "test_on_batch", args, kwargs))
+
+    def train_on_batch(self, *args, **kwargs):
+        """As `keras.Model.train_on_batch`."""
+        options = check_call(self, "train_on_batch", args, kwargs)
+        self.follow_weights()
+        result = super().train_on_batch(**options)
+        self.follow_weights(trained=True)
+        return result
 
     def export(self, *_, **__):
         """Refuses: generators are exported, each by itself."""
@@ -262,8 +201,9 @@ class AdversarialModel(RunningAverages, keras.Model):
         a, b, _ = keras.utils.unpack_x_y_sample_weight(data)
         if b is None:
             raise ValueError(
-                f"{type(self).__name__}: a training batch holds one part, but must be "
-                "a pair (a, b) of image batches. Zip two datasets, or pass x and y."
+                f"{type(self).__name__}: a training batch is one part, but must be a "
+                "pair (a, b) of image batches. Zip two datasets: "
+                "tf.data.Dataset.zip((a, b)), or pass x and y."
             )
         return self.at_least_one(a), self.at_least_one(b), tf.shape(a)[0]
 
@@ -276,30 +216,36 @@ class AdversarialModel(RunningAverages, keras.Model):
         padded = tf.pad(images, [[0, missing], [0, 0], [0, 0], [0, 0]])
         return tf.ensure_shape(padded, [None, *images.shape[1:]])
 
-    @staticmethod
-    @contextmanager
-    def tape_of(variables):
-        """A gradient tape that watches these variables alone, and their values."""
-        values = [v.value for v in variables]
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(values)
-            yield tape, values
-
     def from_pool(self, pool, fakes, count):
         """What an `ImagePool` hands on for the fakes that count."""
         if tf.distribute.get_strategy().num_replicas_in_sync == 1:
             return pool(fakes)
         return self.at_least_one(pool(fakes[:count]))
 
-    @staticmethod
-    def scaled_loss(loss, optimizer, count):
-        """The loss to differentiate: this replica's share of the batch's mean."""
+    @contextmanager
+    def tape_of(self, kind):
+        """A gradient tape that watches the variables of one kind of networks alone."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch([v.value for v in self.variables_of(kind)])
+            yield tape
+
+    def gradients(self, tape, loss, kind, count):
+        """The gradients of a mean loss over `count` images, this replica's share.
+
+        For float16, they are scaled as the optimizer expects them.
+        """
+        share = tf.ones((), loss.dtype)
         context = tf.distribute.get_replica_context()
         if context is not None and context.num_replicas_in_sync > 1:
             # Keras sums gradients over replicas, the paper's losses are means.
             count = tf.cast(count, loss.dtype)
-            loss = loss * count / context.all_reduce("sum", count)
-        return optimizer.scale_loss(loss)
+            share = count / context.all_reduce("sum", count)
+        return tape.gradient(
+            loss,
+            [v.value for v in self.variables_of(kind)],
+            getattr(self, f"{kind}_optimizer").scale_loss(share),
+            tf.UnconnectedGradients.ZERO,
+        )
 
     def running_means(self, losses, count):
         """Adds a batch of so many images to the epoch's means, and returns these."""
@@ -307,34 +253,20 @@ class AdversarialModel(RunningAverages, keras.Model):
             self.loss_means[name].update_state(loss, tf.cast(count, "float32"))
         return {name: self.loss_means[name].result() for name in losses}
 
+    def _serialized(self, names):
+        return {n: keras.saving.serialize_keras_object(getattr(self, n)) for n in names}
+
     def get_config(self):
-        networks = {
-            name: keras.saving.serialize_keras_object(getattr(self, name))
-            for name in self.NETWORKS
-        }
-        options = {name: getattr(self, name) for name in self.OPTIONS}
-        return {**super().get_config(), **networks, **options}
+        arguments = self._serialized([*self.NETWORKS, *self.OPTIONS])
+        return {**super().get_config(), **arguments}
 
     @classmethod
     def from_config(cls, config):
-        networks = {
-            name: keras.saving.deserialize_keras_object(config[name])
-            for name in cls.NETWORKS
-        }
-        return cls(**{**config, **networks})
+        return cls(**keras.saving.deserialize_keras_object(config))
 
     def get_compile_config(self):
-        if not self.compiled:
-            return None
-        config = super().get_compile_config()
-        kept = ("run_eagerly", "steps_per_execution", "jit_compile")
-        optimizers = {
-            name: keras.optimizers.serialize(getattr(self, name))
-            for name in ("generator_optimizer", "discriminator_optimizer")
-        }
-        return {**{key: config[key] for key in kept if key in config}, **optimizers}
+        names = (*OPTIMIZERS, "jit_compile", "run_eagerly", "steps_per_execution")
+        return self._serialized(names) if self.compiled else None
 
     def compile_from_config(self, config):
-        for name in ("generator_optimizer", "discriminator_optimizer"):
-            config = {**config, name: keras.optimizers.deserialize(config[name])}
-        self.compile(**config)
+        self.compile(**keras.saving.deserialize_keras_object(config))

@@ -43,10 +43,10 @@ def averaged_copy(network):
 
 
 class RunningAverages:
-    """What a model with `averages` and `steps_done` does with them.
+    """What a model with `averages()`, `average_decay` and `steps_done` does with them.
 
-    Averages follow the weights: where a network was given other weights than training
-    gave it, its average becomes a copy of them.
+    Averages follow the weights: those that were set or loaded from outside replace the
+    average at the next call of `fit`, `train_on_batch` or `translate`.
     """
 
     _trained = None
@@ -56,40 +56,41 @@ class RunningAverages:
         # No property: Keras would save what it holds a second time.
         return ()
 
-    def update_average(self, average, network):
-        """Moves an `averaged_copy` towards its network's weights after a step.
+    def update_averages(self):
+        """Moves each `averaged_copy` towards its network's weights after a step.
 
-        At step t the average keeps min(average_decay, t / (t + 9)) of itself, so the
-        random weights of the beginning are soon forgotten.
+        At step t it keeps min(average_decay, t / (t + 9)) of itself, so the random
+        weights of the beginning are soon forgotten.
         """
         step = tf.cast(self.steps_done, tf.float32)
-        new = 1.0 - tf.minimum(self.average_decay, step / (step + 9.0))
-        for kept, weight in zip(average.weights, network.weights, strict=True):
-            kept, weight = kept.value, weight.value
-            # Replicas hold the same weights, so each updates its copy by itself.
-            if kept.dtype.is_floating:
-                kept.assign_add((weight - kept) * tf.cast(new, kept.dtype))
-            else:
-                kept.assign(weight)
+        for network, average in self.averages():
+            new = 1.0 - tf.minimum(self.average_decay, step / (step + 9.0))
+            for kept, weight in zip(average.weights, network.weights, strict=True):
+                kept, weight = kept.value, weight.value
+                # Replicas hold the same weights, so each updates its copy by itself.
+                if kept.dtype.is_floating:
+                    kept.assign_add((weight - kept) * tf.cast(new, kept.dtype))
+                else:
+                    kept.assign(weight)
 
-    def note_trained_weights(self):
-        """Remembers the weights that training gave, by step and sums of their bits."""
+    def follow_weights(self, trained=False):
+        """Notes the weights; starts averages afresh of those that came from outside.
+
+        They are known by the step and sums of their bits. `trained` says that they are
+        what training has given.
+        """
         sums = [
             np.sum(np.atleast_1d(w).view(f"u{w.itemsize}"), dtype="uint64")
             for network, _ in self.averages()
             for w in network.get_weights()
         ]
-        self._trained = np.array([int(self.steps_done.numpy()), *sums], "uint64")
-
-    def follow_new_weights(self):
-        """Starts the averages afresh where weights were set or loaded from outside."""
         known = self._trained
-        self.note_trained_weights()
-        if known is None or known[0] != self._trained[0]:
-            return  # trained on by another loop
-        if not np.array_equal(known, self._trained):
-            for network, average in self.averages():
-                average.set_weights(network.get_weights())
+        self._trained = np.array([int(self.steps_done.numpy()), *sums], "uint64")
+        # Of another step, they are from a loop of one's own.
+        if not trained and known is not None and known[0] == self._trained[0]:
+            if not np.array_equal(known, self._trained):
+                for network, average in self.averages():
+                    average.set_weights(network.get_weights())
 
     def save_own_variables(self, store):
         """Saves the step, and with it which weights training gave."""
@@ -99,8 +100,7 @@ class RunningAverages:
 
     def load_own_variables(self, store):
         """Loads the step; a file of an earlier version lacks the rest."""
-        self._trained = None
-        own = {name: store[name] for name in store.keys() if name != "trained"}
-        if "trained" in store.keys():
-            self._trained = np.array(store["trained"], "uint64")
+        own = {name: store[name] for name in store.keys()}
+        trained = own.pop("trained", None)
+        self._trained = None if trained is None else np.array(trained, "uint64")
         super().load_own_variables(own)

@@ -14,11 +14,9 @@ import collections
 import contextlib
 import json
 import math
-import struct
 import tempfile
 import warnings
 import zipfile
-import zlib
 
 import h5py
 import keras
@@ -29,12 +27,6 @@ from keras.src.utils.naming import to_snake_case
 from gan_style.utils.checks import check_int, check_path
 from gan_style.utils.files import atomic_write, check_stored, check_writable
 
-# What Keras and h5py raise at files that do not fit.
-_BROKEN = (
-    *(OSError, ValueError, TypeError, KeyError, IndexError, AttributeError),
-    *(RuntimeError, EOFError, MemoryError, OverflowError, UserWarning),
-    *(zipfile.BadZipFile, zlib.error, struct.error, tf.errors.OpError),
-)
 _NOTES = "gan_style_training.json"  # within the file, where Keras does not look
 
 
@@ -59,7 +51,7 @@ def patch_keras_saving_leak():
 
 def state_variables(model):
     """List the variables that a training resumes from, the optimizers' last."""
-    optimizers = (model.generator_optimizer, model.discriminator_optimizer)
+    optimizers = model.optimizer.optimizers
     return [*model.variables, *(v for o in optimizers for v in o.variables)]
 
 
@@ -103,7 +95,7 @@ def load_state(owner, model, path):
             # Keras would continue without the state of the optimizers, for example.
             warnings.filterwarnings("error", message="Skipping")
             _load_weights(model, path)
-    except _BROKEN as error:
+    except Exception as error:  # Keras, h5py and zlib raise many kinds
         raise ValueError(
             f"{owner}: {path} is damaged, or is the state of another model "
             f"({type(error).__name__}: {str(error)[:300]}). Remove it or give another "
@@ -114,34 +106,46 @@ def load_state(owner, model, path):
 def _load_weights(model, path):
     with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
         # Keras finds layers by class; this one of version 0.1 is gone.
-        if b"gan_style>EncoderConv2D" not in archive.read("config.json"):
-            return model.load_weights(path)
-        path = archive.extract("model.weights.h5", folder)
-        with h5py.File(path, "r+") as file:
-            links = []
-            file.visititems_links(lambda _, link: links.append(type(link)))
-            if {*links} != {h5py.HardLink}:
-                raise ValueError("it links to other files")
-            for name in file:
-                if f"{name}/layers" in file:
-                    _rename_layers(file[name]["layers"], getattr(model, name).layers)
+        if b"gan_style>EncoderConv2D" in archive.read("config.json"):
+            path = archive.extract("model.weights.h5", folder)
+            with h5py.File(path, "r+") as file:
+                links = []
+                file.visititems_links(lambda _, link: links.append(type(link)))
+                if {*links} != {h5py.HardLink}:
+                    raise ValueError("it links to other files")
+                for name in file:
+                    if f"{name}/layers" in file:
+                        _rename_layers(file[name]["layers"], getattr(model, name))
         model.load_weights(path)
 
 
-def _rename_layers(groups, layers):
+def _rename_layers(groups, network):
     """Name a network's groups in a file after the present classes of its layers."""
     old = {group["vars"].attrs["name"]: name for name, group in groups.items()}
     for name in old.values():
         groups.move(name, f"old {name}")
     count = collections.Counter()
-    for layer in layers:
+    for layer in network.layers:
         kind = to_snake_case(type(layer).__name__)
         new = f"{kind}_{count[kind]}" if count[kind] else kind
         count[kind] += 1
         groups.move(f"old {old[layer.name]}", new)
 
 
-class SaveAndResume(keras.callbacks.Callback):
+class StepCallback(keras.callbacks.Callback):
+    """Knows the model's step, without waiting for a GPU after every batch."""
+
+    step = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        # Not before: a callback that restores an interrupted training has done so now.
+        self.step = self.epoch_step = int(self.model.steps_done.numpy())
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.step = self.epoch_step + batch + 1
+
+
+class SaveAndResume(StepCallback):
     """Saves the complete model regularly, and resumes from the file if it exists.
 
     Pass it to `CycleGAN.fit` with a dataset of `gan_style.datasets`, and start the same
@@ -186,7 +190,7 @@ class SaveAndResume(keras.callbacks.Callback):
                 first_step = json.loads(file.read(_NOTES))["first_step"]
             if type(first_step) is not int or not 0 <= first_step <= steps_done:
                 raise ValueError(f"first step {first_step!r} of {steps_done}")
-        except _BROKEN as error:
+        except Exception as error:
             raise ValueError(
                 f"SaveAndResume: {self.path} was not saved by SaveAndResume, or was "
                 f"changed ({error}). Give another path, or load it as a model."
@@ -200,12 +204,9 @@ class SaveAndResume(keras.callbacks.Callback):
                 "dataset of gan_style.datasets. Use keras.callbacks.BackupAndRestore."
             )
 
-    def on_epoch_begin(self, epoch, logs=None):
-        self._epoch_step = int(self.model.steps_done.numpy())
-
     def on_train_batch_end(self, batch, logs=None):
-        step = self._epoch_step + batch + 1
-        if self.every and step - self._saved_step >= self.every:
+        super().on_train_batch_end(batch)
+        if self.every and self.step - self._saved_step >= self.every:
             self._save()
 
     def on_epoch_end(self, epoch, logs=None):
@@ -254,30 +255,33 @@ class _AlignEpochs(keras.callbacks.Callback):
 
 
 @contextlib.contextmanager
-def resumable(model, dataset, callbacks, options):
-    """Yield the dataset (with a cursor), callbacks and options to resume `fit` with."""
-    cursor = dataset.cursor
-    options = {"shuffle": False, **options}  # the dataset shuffles; Keras would warn
+def resumable(model, options):
+    """Change the options of `fit` to resume, if their dataset has a cursor."""
+    cursor = getattr(options.get("x"), "cursor", None)
+    if cursor is None:
+        yield
+        return
+    options.setdefault("shuffle", False)  # the dataset shuffles; Keras would warn
     steps = options.pop("steps_per_epoch", None)
     if steps is None:
         steps = cursor.steps_per_epoch
     else:
-        dataset = cursor.dataset(steps)
+        options["x"] = cursor.dataset(steps)
     first_step = int(model.steps_done.numpy())
     first_epoch = options.get("initial_epoch", 0)
-    callbacks = list(callbacks or [])
-    for callback in callbacks:
+    for callback in options["callbacks"]:
         if isinstance(callback, SaveAndResume):
             first_step = callback.resume(model)
     done = int(model.steps_done.numpy()) - first_step
     options["initial_epoch"] = first_epoch + max(done, 0) // steps
     align = _AlignEpochs(cursor, steps, first_step - first_epoch * steps)
+    options["callbacks"] = [align, *options["callbacks"]]
     cursor.failure = None
     with warnings.catch_warnings():
         # An epoch that began before the interruption is shorter now.
         warnings.filterwarnings("ignore", message="Your input ran out of data")
         try:
-            yield dataset, [align, *callbacks], options
+            yield
         except tf.errors.OpError as error:
             if cursor.failure is None:
                 raise

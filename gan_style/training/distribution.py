@@ -5,9 +5,6 @@ Keras' `fit` does not (3.15 fails as it converts a batch), so `train` runs the s
 docs/distributed.md says how to start either.
 """
 
-import os
-import re
-
 import tensorflow as tf
 
 from gan_style.training.checkpoints import load_state, save_state, weights_are_finite
@@ -53,27 +50,32 @@ def train(model, dataset, steps, folder=None, every=500, report=None):
     >>> step, sorted(losses)[0]
     (2, 'discriminator_a')
     """
-    if not hasattr(model, "steps_done"):
-        raise ValueError(
-            f"train: model is {summarize(model)}, but must be a compiled CycleGAN."
-        )
     steps = check_int("train", "steps", steps)
     every = check_int("train", "every", every)
+    cursor = getattr(dataset, "cursor", None)
+    if cursor is None or not hasattr(model, "steps_done"):
+        raise ValueError(
+            f"train: model and dataset are {summarize(model)} and {summarize(dataset)},"
+            " but must be a compiled CycleGAN and `train` of gan_style.datasets.load."
+        )
     strategy = model.distribute_strategy
-    _check_dataset(dataset, strategy)
-    states = _States(folder, strategy) if folder is not None else None
+    batch, replicas = dataset.element_spec[0].shape[0], strategy.num_replicas_in_sync
+    if batch % replicas:
+        raise ValueError(
+            f"train: dataset has batches of {batch} pairs, but must have batches that "
+            f"{replicas} replicas can share. Pass batch_size={replicas} to load."
+        )
+    states = None if folder is None else _States(folder, strategy)
     if states:
         states.resume(model)
-    done = int(model.steps_done.numpy())
-    if done >= steps:
+    cursor.step = done = int(model.steps_done.numpy())
+    left = steps - done
+    if left <= 0:
         return []
-
-    cursor, left = dataset.cursor, steps - done
-    cursor.step = done
 
     def share(context):
         workers = context.num_input_pipelines
-        parts = strategy.num_replicas_in_sync // workers
+        parts = replicas // workers
         return cursor.dataset(left, context.input_pipeline_id, workers, parts)
 
     @tf.function
@@ -82,7 +84,8 @@ def train(model, dataset, steps, folder=None, every=500, report=None):
 
     reports = []
     model.reset_metrics()
-    for batch in strategy.distribute_datasets_from_function(share):
+    batches = strategy.distribute_datasets_from_function(share)
+    for batch in batches:
         step(batch)
         done += 1
         if done % every and done < steps:
@@ -98,20 +101,6 @@ def train(model, dataset, steps, folder=None, every=500, report=None):
     return reports
 
 
-def _check_dataset(dataset, strategy):
-    if getattr(dataset, "cursor", None) is None:
-        raise ValueError(
-            f"train: dataset is {summarize(dataset)}, but must be `train` of "
-            "gan_style.datasets.load."
-        )
-    batch, replicas = dataset.element_spec[0].shape[0], strategy.num_replicas_in_sync
-    if batch % replicas:
-        raise ValueError(
-            f"train: dataset has batches of {batch} pairs, but must have batches that "
-            f"{replicas} replicas can share. Pass batch_size={replicas} to load."
-        )
-
-
 class _States:
     """The last two states of one worker."""
 
@@ -119,15 +108,15 @@ class _States:
         self.folder = check_path("train", "folder", folder)
         self.strategy = strategy
         resolver = getattr(strategy, "cluster_resolver", None)
-        self.worker = getattr(resolver, "task_id", None) or 0
+        self.worker = f"worker_{getattr(resolver, 'task_id', None) or 0}"
 
     def _path(self, step):
-        return self.folder / f"worker_{self.worker}_step_{step}.keras"
+        return self.folder / f"{self.worker}_step_{step}.keras"
 
     def _steps(self):
-        name = re.compile(rf"worker_{self.worker}_step_(\d+)\.keras")
-        found = map(name.fullmatch, os.listdir(self.folder))
-        return sorted(int(match[1]) for match in found if match)
+        names = [path.stem for path in self.folder.glob(f"{self.worker}_step_*.keras")]
+        numbers = (name.rpartition("_")[2] for name in names)
+        return sorted(int(number) for number in numbers if number.isdecimal())
 
     def resume(self, model):
         """Load the last state that all workers have, if there is one."""
@@ -137,14 +126,16 @@ class _States:
         step = self._minimum(own[-1] if own else 0)
         if step and step not in own:
             raise ValueError(
-                f"train: folder is {self.folder}, where worker {self.worker} has the "
-                f"states of steps {own}, but must hold that of step {step}, the last "
-                "of another worker. Pass a new folder, on every worker."
+                f"train: folder is {self.folder}, where {self.worker} has the states "
+                f"of steps {own}, but must hold that of step {step}, the last of "
+                "another worker. Pass a new folder, on every worker."
             )
         if step:
             load_state("train", model, self._path(step))
 
     def _minimum(self, number):
+        """Return the smallest of all workers' numbers."""
+
         @tf.function
         def gather():
             context = tf.distribute.get_replica_context()
@@ -161,6 +152,6 @@ class _States:
                 f"from the states in {self.folder} with half the learning rate, and "
                 "look for such numbers in the images."
             )
-        save_state(model, self._path(step), f".worker_{self.worker}.part.keras")
+        save_state(model, self._path(step), f".{self.worker}.part.keras")
         for old in self._steps()[:-2]:
             self._path(old).unlink()

@@ -38,23 +38,20 @@ class TrainingPlan(NamedTuple):
         )
 
 
-def plan_training(
-    model, batch, steps_per_epoch, epochs=None, time=None, memory=None, machine=None
-):
-    """Plan a CycleGAN's training from two of its steps, run with `fit`'s function.
+def plan_training(model, batch, steps_per_epoch, epochs=None, time=None, memory=None):
+    """Plan a training from two of its steps, run with `fit`'s function.
 
     All that the steps change in the model is restored.
 
     Args:
-        model: a compiled `CycleGAN`.
+        model: a compiled `CycleGAN` or `Pix2Pix`.
         batch: a pair `(a, b)` of image batches as in the training, float32
-            `(batch, height, width, 3)` in [-1, 1].
+            `(batch, height, width, channels)` in [-1, 1].
         steps_per_epoch: int from 1, batches of an epoch.
         epochs: int from 1, or None for as many as fit the time, 200 at most.
         time: the most it may take: seconds, or a text such as "8 hours"; or None.
         memory: the most the process may use: bytes, or a text such as "4 GB"; by
             default what the machine has left.
-        machine: a `Machine`; `this_machine()` by default.
 
     Returns:
         A `TrainingPlan`.
@@ -72,9 +69,20 @@ def plan_training(
     if epochs is not None:
         epochs = check_int(owner, "epochs", epochs)
     time = None if time is None else budget("time", time)
-    limit = memory_limit(memory, machine)
-    _check_memory(_least_memory(model, batch), limit)
-    step, peak = _measure(model, batch)
+    limit = memory_limit(memory, None)
+    parts = check_list(owner, "batch", batch, "a pair of image batches")
+    if len(parts) != 2:
+        raise ValueError(f"{owner}: batch has {len(parts)} parts, but must have two.")
+    shape = "(count, height, width, channels)"
+    parts = [check_array(owner, "batch", part, 4, shape) for part in parts]
+
+    # A step needs at least what a generator gives at all of its layers.
+    generator = next(layer for layer in model.layers if hasattr(layer, "layers"))
+    shapes = [layer.output.shape[1:] for layer in generator.layers]
+    floats = sum(math.prod(shape) for shape in shapes if None not in shape)
+    least = resident_memory() + 4.0 * sum(map(len, parts)) * floats
+    _check_memory(least, limit)
+    step, peak = _measure(model, parts)
     _check_memory(peak, limit)
     epoch, least = step * per_epoch, epochs or 1
     fit = max(_PAPER_EPOCHS, least)
@@ -102,8 +110,7 @@ def _check_memory(needed, limit):
 
 def _measure(model, batch):
     """Measure the seconds of a step, and the process's memory at its peak, in bytes."""
-    variables = state_variables(model)
-    before = [v.numpy() for v in variables]
+    state = [(variable, variable.numpy()) for variable in state_variables(model)]
     batches = iter(tf.data.Dataset.from_tensors(tuple(batch)).repeat())
     forget_peak()
     model.make_train_function()
@@ -116,22 +123,7 @@ def _measure(model, batch):
             float(value)  # waits for a GPU
         seconds = (perf_counter() - began) / 2
     finally:
-        for variable, value in zip(variables, before, strict=True):
+        for variable, value in state:
             variable.assign(value)
-    peak = (resident_memory(peak=True) or 0.0) - sum(value.nbytes for value in before)
+    peak = resident_memory(peak=True) - sum(value.nbytes for _, value in state)
     return seconds / model.steps_per_execution, max(0.0, peak)
-
-
-def _least_memory(model, batch):
-    """Count the bytes that a step needs at least: those of a generator's outputs."""
-    parts = check_list("plan_training", "batch", batch, "a pair of image batches")
-    if len(parts) != 2:
-        raise ValueError(
-            f"plan_training: batch has {len(parts)} parts, but must be a pair (a, b)."
-        )
-    shape = "(count, height, width, channels)"
-    a, b = (check_array("plan_training", "batch", part, 4, shape) for part in parts)
-    generator = next(layer for layer in model.layers if hasattr(layer, "layers"))
-    shapes = [layer.output.shape[1:] for layer in generator.layers]
-    floats = sum(math.prod(shape) for shape in shapes if None not in shape)
-    return (resident_memory() or 0.0) + 4.0 * (len(a) + len(b)) * floats
