@@ -11,8 +11,7 @@ from keras import ops
 from gan_style.hardware.memory import run_after
 from gan_style.inference.translation import translate
 from gan_style.layers import ImagePool
-from gan_style.training.adversarial import AdversarialModel
-from gan_style.training.averages import averaged_copy
+from gan_style.training.adversarial import AdversarialModel, averaged_copy
 from gan_style.training.guards import check_shapes
 from gan_style.utils.checks import check_choice, check_int, check_number
 

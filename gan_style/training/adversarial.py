@@ -3,37 +3,31 @@
 from contextlib import contextmanager
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from gan_style.training.averages import RunningAverages
+from gan_style.training import guards
 from gan_style.training.checkpoints import patch_keras_saving_leak, resumable
-from gan_style.training.guards import (
-    BothOptimizers,
-    KeepOptimizersInStep,
-    check_call,
-    check_callbacks,
-    check_networks,
-    check_weights,
-)
 
-OPTIMIZERS = ("generator_optimizer", "discriminator_optimizer")
+_OPTIMIZERS = ("generator_optimizer", "discriminator_optimizer")
+_OPTIONS = ("jit_compile", "run_eagerly", "steps_per_execution")
 
 
-class AdversarialModel(RunningAverages, keras.Model):
+class AdversarialModel(keras.Model):
     """The parts that `CycleGAN` and `Pix2Pix` share.
 
     A subclass lists its `NETWORKS`, generators first, and the other arguments of its
     constructor, `OPTIONS`, by name; it calls `build_state` when all else is built, and
-    has a `train_step` and `batch_shapes`. All state that a resumed training needs is in
-    variables.
+    has a `train_step` and `batch_shapes`. All state of a training is in variables.
     """
 
     NETWORKS = OPTIONS = ()
+    _trained = None
 
     def __init__(self, *networks, **kwargs):
         super().__init__(**kwargs)
         networks = dict(zip(self.NETWORKS, networks, strict=True))
-        check_networks(type(self).__name__, networks)
+        guards.check_networks(type(self).__name__, networks)
         for name, network in networks.items():
             setattr(self, name, network)
 
@@ -54,24 +48,11 @@ class AdversarialModel(RunningAverages, keras.Model):
         networks = [getattr(self, n) for n in self.NETWORKS if n.startswith(kind)]
         return [v for network in networks for v in network.trainable_variables]
 
-    @property
-    def generator_variables(self):
-        """Trainable variables of the generators, for the first optimizer."""
-        return self.variables_of("generator")
-
-    @property
-    def discriminator_variables(self):
-        """Trainable variables of the discriminators, for the second optimizer."""
-        return self.variables_of("discriminator")
+    generator_variables = property(lambda self: self.variables_of("generator"))
+    discriminator_variables = property(lambda self: self.variables_of("discriminator"))
 
     def compile(
-        self,
-        generator_optimizer=None,
-        discriminator_optimizer=None,
-        jit_compile=False,
-        run_eagerly=False,
-        steps_per_execution=1,
-        **unknown,
+        self, generator_optimizer=None, discriminator_optimizer=None, **options
     ):
         """Sets the two optimizers.
 
@@ -79,18 +60,19 @@ class AdversarialModel(RunningAverages, keras.Model):
             generator_optimizer: a `keras.optimizers.Optimizer` or its name, for all
                 generators; Adam with rate 2e-4 and beta_1 0.5 by default.
             discriminator_optimizer: the same for all discriminators; another object.
-            jit_compile, run_eagerly, steps_per_execution: as in `keras.Model.compile`.
+            **options: `jit_compile` (False by default), `run_eagerly` and
+                `steps_per_execution` of `keras.Model.compile`.
 
         Raises:
             ValueError: for one optimizer object given twice, networks that cannot
                 learn, or options that Keras does not support on several replicas.
         """
         owner = f"{type(self).__name__}.compile"
-        if unknown:
+        options = {"jit_compile": False, **options}
+        if unknown := ", ".join(sorted({*options} - {*_OPTIONS})):
             raise ValueError(
-                f"{owner}: got {', '.join(sorted(unknown))}, but the losses are built "
-                "in, and there are two optimizers. Pass generator_optimizer and "
-                "discriminator_optimizer."
+                f"{owner}: got {unknown}, but the losses are built in. Pass "
+                "generator_optimizer and discriminator_optimizer."
             )
         shared = generator_optimizer is discriminator_optimizer
         if shared and isinstance(generator_optimizer, keras.optimizers.Optimizer):
@@ -100,27 +82,21 @@ class AdversarialModel(RunningAverages, keras.Model):
             )
         # As tried with Keras 3.15 and TensorFlow 2.21, also on a model of one layer.
         replicas = self.distribute_strategy.num_replicas_in_sync
-        if replicas > 1 and (jit_compile or steps_per_execution > 1):
+        several = options["jit_compile"] or options.get("steps_per_execution", 1) > 1
+        if replicas > 1 and several:
             raise ValueError(
-                f"{owner}: jit_compile is {jit_compile} and steps_per_execution "
-                f"{steps_per_execution}, but {replicas} replicas can train with "
-                "jit_compile=False and steps_per_execution=1 only."
+                f"{owner}: options are {options}, but for {replicas} replicas must be "
+                "jit_compile=False and steps_per_execution=1."
             )
-        check_weights(owner, self)
-        super().compile(
-            optimizer=None,
-            auto_scale_loss=False,
-            jit_compile=jit_compile,
-            run_eagerly=run_eagerly,
-            steps_per_execution=steps_per_execution,
-        )
+        guards.check_weights(owner, self)
+        super().compile(optimizer=None, auto_scale_loss=False, **options)
         self.generator_optimizer = self._optimizer(generator_optimizer)
         self.discriminator_optimizer = self._optimizer(discriminator_optimizer)
         # Built now, so that loaded weights find their places.
         self.generator_optimizer.build(self.generator_variables)
         self.discriminator_optimizer.build(self.discriminator_variables)
         both = (self.generator_optimizer, self.discriminator_optimizer)
-        self.optimizer = BothOptimizers(*both)  # for callbacks that change the rate
+        self.optimizer = guards.BothOptimizers(*both)  # for callbacks
 
     def _optimizer(self, optimizer):
         if optimizer is None:
@@ -136,10 +112,9 @@ class AdversarialModel(RunningAverages, keras.Model):
         """Trains on pairs `(a, b)`, with the arguments of `keras.Model.fit`.
 
         A dataset of `gan_style.datasets` continues where this model stands, so that a
-        saved and loaded model sees the images that it would have seen; see
-        `gan_style.training.checkpoints`. For another dataset,
-        `options.autotune.enabled = False` can spare a wait at the end of each epoch:
-        see `gan_style.datasets.pipeline`.
+        saved and loaded model sees the images that it would have seen. For another
+        dataset, `options.autotune.enabled = False` can spare a wait at the end of each
+        epoch: see `gan_style.datasets.pipeline`.
 
         Raises:
             ValueError: for images that are not float, finite and in [-1, 1] (of a
@@ -149,10 +124,10 @@ class AdversarialModel(RunningAverages, keras.Model):
         owner = f"{type(self).__name__}.fit"
         if not self.compiled:
             raise ValueError(f"{owner}: the model is not compiled. Call compile().")
-        check_weights(owner, self)  # some may be frozen by now
-        options = check_call(self, "fit", args, kwargs)
-        callbacks = check_callbacks(self, owner, options.get("callbacks"))
-        options["callbacks"] = [*callbacks, KeepOptimizersInStep()]
+        guards.check_weights(owner, self)  # some may be frozen by now
+        options = guards.check_call(self, "fit", args, kwargs)
+        callbacks = guards.check_callbacks(self, owner, options.get("callbacks"))
+        options["callbacks"] = [*callbacks, guards.KeepOptimizersInStep()]
         patch_keras_saving_leak()
         self.follow_weights()
         try:
@@ -161,42 +136,38 @@ class AdversarialModel(RunningAverages, keras.Model):
         finally:
             self.follow_weights(trained=True)
 
-    def evaluate(self, *args, **kwargs):
-        """As `keras.Model.evaluate`, with the weights as last trained."""
-        return super().evaluate(**check_call(self, "evaluate", args, kwargs))
-
-    def predict(self, *args, **kwargs):
-        """As `keras.Model.predict`, with the weights as last trained."""
-        return super().predict(**check_call(self, "predict", args, kwargs))
-
-    def test_on_batch(self, *args, **kwargs):
-        """As `keras.Model.test_on_batch`, with the weights as last trained."""
-        return super().test_on_batch(**check_call(self, "test_on_batch", args, kwargs))
-
     def train_on_batch(self, *args, **kwargs):
         """As `keras.Model.train_on_batch`."""
-        options = check_call(self, "train_on_batch", args, kwargs)
+        options = guards.check_call(self, "train_on_batch", args, kwargs)
         self.follow_weights()
         result = super().train_on_batch(**options)
         self.follow_weights(trained=True)
         return result
 
+    def evaluate(self, *args, **kwargs):
+        """As `keras.Model.evaluate`, with the weights as last trained."""
+        return super().evaluate(**guards.check_call(self, "evaluate", args, kwargs))
+
+    def test_on_batch(self, *args, **kwargs):
+        """As `keras.Model.test_on_batch`, with the weights as last trained."""
+        options = guards.check_call(self, "test_on_batch", args, kwargs)
+        return super().test_on_batch(**options)
+
+    def predict(self, *args, **kwargs):
+        """As `keras.Model.predict`, with the weights as last trained."""
+        return super().predict(**guards.check_call(self, "predict", args, kwargs))
+
     def export(self, *_, **__):
         """Refuses: generators are exported, each by itself."""
         raise ValueError(
-            f"{type(self).__name__}.export: a whole training cannot be exported. "
-            "Export a generator: gan_style.inference.export_savedmodel("
-            "model.translator(...), folder), or export_onnx."
+            f"{type(self).__name__}.export: must be of one generator. Use "
+            "gan_style.inference.export_savedmodel(generator, folder), or export_onnx."
         )
 
     def unpack_pair(self, data):
         """The two batches of a training batch, and how many images count.
 
-        On several replicas the share of one may be empty: it becomes a black image,
-        which counts as none.
-
-        Raises:
-            ValueError: for a batch of one part.
+        An empty share of a replica becomes a black image, which does not count.
         """
         a, b, _ = keras.utils.unpack_x_y_sample_weight(data)
         if b is None:
@@ -205,11 +176,9 @@ class AdversarialModel(RunningAverages, keras.Model):
                 "pair (a, b) of image batches. Zip two datasets: "
                 "tf.data.Dataset.zip((a, b)), or pass x and y."
             )
-        return self.at_least_one(a), self.at_least_one(b), tf.shape(a)[0]
+        return self._at_least_one(a), self._at_least_one(b), tf.shape(a)[0]
 
-    @staticmethod
-    def at_least_one(images):
-        """The images, or on several replicas a black one in place of none."""
+    def _at_least_one(self, images):
         if tf.distribute.get_strategy().num_replicas_in_sync == 1:
             return images
         missing = tf.cast(tf.shape(images)[0] == 0, tf.int32)
@@ -218,9 +187,8 @@ class AdversarialModel(RunningAverages, keras.Model):
 
     def from_pool(self, pool, fakes, count):
         """What an `ImagePool` hands on for the fakes that count."""
-        if tf.distribute.get_strategy().num_replicas_in_sync == 1:
-            return pool(fakes)
-        return self.at_least_one(pool(fakes[:count]))
+        several = tf.distribute.get_strategy().num_replicas_in_sync > 1
+        return self._at_least_one(pool(fakes[:count] if several else fakes))
 
     @contextmanager
     def tape_of(self, kind):
@@ -230,10 +198,7 @@ class AdversarialModel(RunningAverages, keras.Model):
             yield tape
 
     def gradients(self, tape, loss, kind, count):
-        """The gradients of a mean loss over `count` images, this replica's share.
-
-        For float16, they are scaled as the optimizer expects them.
-        """
+        """This replica's share of the gradients of a mean loss, scaled for float16."""
         share = tf.ones((), loss.dtype)
         context = tf.distribute.get_replica_context()
         if context is not None and context.num_replicas_in_sync > 1:
@@ -253,6 +218,57 @@ class AdversarialModel(RunningAverages, keras.Model):
             self.loss_means[name].update_state(loss, tf.cast(count, "float32"))
         return {name: self.loss_means[name].result() for name in losses}
 
+    def averages(self):
+        """Pairs of a network and the running average of its weights."""
+        return ()  # no property: Keras would save what it holds a second time
+
+    def update_averages(self):
+        """Moves each average towards its network's weights after a step.
+
+        Yazici et al., "The Unusual Effectiveness of Averaging in GAN Training" (2019).
+        At step t it keeps min(average_decay, t / (t + 9)) of itself, so the random
+        weights of the beginning are soon forgotten.
+        """
+        step = tf.cast(self.steps_done, tf.float32)
+        for network, average in self.averages():
+            new = 1.0 - tf.minimum(self.average_decay, step / (step + 9.0))
+            for kept, weight in zip(average.weights, network.weights, strict=True):
+                kept, weight = kept.value, weight.value
+                # Replicas hold the same weights, so each updates its copy by itself.
+                if kept.dtype.is_floating:
+                    kept.assign_add((weight - kept) * tf.cast(new, kept.dtype))
+                else:
+                    kept.assign(weight)
+
+    def follow_weights(self, trained=False):
+        """Starts averages afresh of weights that were set or loaded from outside.
+
+        Those that were `trained` are known by the step and sums of their bits.
+        """
+        sums = [
+            np.sum(np.atleast_1d(w).view(f"u{w.itemsize}"), dtype="uint64")
+            for network, _ in self.averages()
+            for w in network.get_weights()
+        ]
+        known = self._trained
+        self._trained = np.array([int(self.steps_done.numpy()), *sums], "uint64")
+        # Another step is from a loop of one's own.
+        if not trained and known is not None and known[0] == self._trained[0]:
+            if not np.array_equal(known, self._trained):
+                for network, average in self.averages():
+                    average.set_weights(network.get_weights())
+
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        if self._trained is not None:
+            store["trained"] = self._trained
+
+    def load_own_variables(self, store):
+        own = {name: store[name] for name in store.keys()}
+        trained = own.pop("trained", None)  # which files of version 0.1 lack
+        self._trained = None if trained is None else np.array(trained, "uint64")
+        super().load_own_variables(own)
+
     def _serialized(self, names):
         return {n: keras.saving.serialize_keras_object(getattr(self, n)) for n in names}
 
@@ -265,8 +281,24 @@ class AdversarialModel(RunningAverages, keras.Model):
         return cls(**keras.saving.deserialize_keras_object(config))
 
     def get_compile_config(self):
-        names = (*OPTIMIZERS, "jit_compile", "run_eagerly", "steps_per_execution")
-        return self._serialized(names) if self.compiled else None
+        return self._serialized(_OPTIMIZERS + _OPTIONS) if self.compiled else None
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
+
+
+def averaged_copy(network):
+    """Returns a copy of a network that no optimizer trains, for a running average."""
+    try:
+        # Another name: a file of the old HDF5 format keeps layers by theirs.
+        config = {**network.get_config(), "name": f"{network.name}_average"}
+        copy = type(network).from_config(config)
+        copy.set_weights(network.get_weights())
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise ValueError(
+            f"CycleGAN: averages of weights need a copy of {network.name}, but Keras "
+            "cannot copy it; the error above says why. Use a functional model, or "
+            "average_decay=None."
+        ) from error
+    copy.trainable = False
+    return copy

@@ -29,11 +29,7 @@ class _Figures(keras.callbacks.Callback):
         self.names = check_list(owner, "names", names, "what A and B hold")
         if len(self.names) != 2:
             raise ValueError(f"{owner}: names are {names}, but must be two.")
-        if show is None:
-            # A notebook's kernel has imported IPython.
-            shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-            show = getattr(shell, "kernel", None) is not None
-        self._show = show
+        self._show = "ipykernel" in sys.modules if show is None else show
         self._display = self._epoch = self._drawn = None
 
     def on_train_begin(self, logs=None):

@@ -2,12 +2,9 @@
 
 All state of a model is in its variables, the step included, and `gan_style.datasets`
 returns the batch of any step. So a saved model is enough to resume from, even within an
-epoch. Prefer `SaveAndResume`, which replaces its file atomically.
-
-`keras.callbacks.BackupAndRestore` works as well, at epochs or with an integer
-`save_freq`: Keras (3.15) would repeat the noted epoch on top of the steps that the
-weights already have, but `fit` reads the step instead. If the process is killed while
-it writes, or the disk is full, it needs `double_checkpoint=True`.
+epoch. `keras.callbacks.BackupAndRestore` works as well, at epochs or with an integer
+`save_freq`, as `fit` reads the step and not the epoch that Keras (3.15) notes; it needs
+`double_checkpoint=True` if the process may be killed while it writes.
 """
 
 import collections
@@ -33,9 +30,8 @@ _NOTES = "gan_style_training.json"  # within the file, where Keras does not look
 def patch_keras_saving_leak():
     """Keep Keras (3.12 to 3.15) from leaking 72 KiB per optimizer it saves.
 
-    To learn which attributes not to save, Keras builds a layer or an optimizer for each
-    of the model's, as it looks up under one name what it stores under another, and
-    TensorFlow keeps a part of it. Here it finds what it looks for, in half the time,
+    To learn which attributes not to save, it builds an optimizer each time, as it looks
+    up under one name what it stores under another. Here it finds what it looks for,
     until `keras.utils.clear_session()`.
     """
     try:
@@ -71,8 +67,7 @@ def check_keras_path(owner, path):
 def save_state(model, path, partial=None, **notes):
     """Replace a file by a compiled model and some named texts, atomically.
 
-    `partial`, the name to write under, should be the same each time, so that a killed
-    process leaves one such file at most.
+    `partial` is the name to write under; a killed process leaves one such file at most.
     """
     patch_keras_saving_leak()
     # HDF5, which adds 2 to 3.5 KiB to each, may crash on a full disk. It writes there
@@ -132,20 +127,7 @@ def _rename_layers(groups, network):
         groups.move(f"old {old[layer.name]}", new)
 
 
-class StepCallback(keras.callbacks.Callback):
-    """Knows the model's step, without waiting for a GPU after every batch."""
-
-    step = 0
-
-    def on_epoch_begin(self, epoch, logs=None):
-        # Not before: a callback that restores an interrupted training has done so now.
-        self.step = self.epoch_step = int(self.model.steps_done.numpy())
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.step = self.epoch_step + batch + 1
-
-
-class SaveAndResume(StepCallback):
+class SaveAndResume(keras.callbacks.Callback):
     """Saves the complete model regularly, and resumes from the file if it exists.
 
     Pass it to `CycleGAN.fit` with a dataset of `gan_style.datasets`, and start the same
@@ -170,31 +152,27 @@ class SaveAndResume(StepCallback):
         super().__init__()
         self.path = check_keras_path("SaveAndResume", path)
         if every is not None:
-            every = check_int("SaveAndResume", "every", every)
+            check_int("SaveAndResume", "every", every)
         self.every = every
         self._first_step = self._saved_step = None
 
     def resume(self, model):
         """Load the saved state, if any; return the step at which the training began."""
         check_writable(self.path.parent)
-        self._first_step = int(model.steps_done.numpy())
+        first_step = int(model.steps_done.numpy())
         if self.path.exists():
             load_state("SaveAndResume", model, self.path)
-            self._first_step = self._read_first_step(int(model.steps_done.numpy()))
-        self._saved_step = int(model.steps_done.numpy())
-        return self._first_step
-
-    def _read_first_step(self, steps_done):
-        try:
-            with zipfile.ZipFile(self.path) as file:
-                first_step = json.loads(file.read(_NOTES))["first_step"]
-            if type(first_step) is not int or not 0 <= first_step <= steps_done:
-                raise ValueError(f"first step {first_step!r} of {steps_done}")
-        except Exception as error:
-            raise ValueError(
-                f"SaveAndResume: {self.path} was not saved by SaveAndResume, or was "
-                f"changed ({error}). Give another path, or load it as a model."
-            ) from error
+            try:
+                with zipfile.ZipFile(self.path) as file:
+                    first_step = json.loads(file.read(_NOTES))["first_step"]
+                if first_step not in range(int(model.steps_done.numpy()) + 1):
+                    raise ValueError(f"first step {first_step!r} is not one of its own")
+            except Exception as error:
+                raise ValueError(
+                    f"SaveAndResume: {self.path} was not saved by SaveAndResume, or "
+                    f"was changed ({error}). Give another path, or load it as a model."
+                ) from error
+        self._first_step, self._saved_step = first_step, int(model.steps_done.numpy())
         return first_step
 
     def on_train_begin(self, logs=None):
@@ -204,9 +182,12 @@ class SaveAndResume(StepCallback):
                 "dataset of gan_style.datasets. Use keras.callbacks.BackupAndRestore."
             )
 
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch_step = int(self.model.steps_done.numpy())
+
     def on_train_batch_end(self, batch, logs=None):
-        super().on_train_batch_end(batch)
-        if self.every and self.step - self._saved_step >= self.every:
+        step = self._epoch_step + batch + 1
+        if self.every and step - self._saved_step >= self.every:
             self._save()
 
     def on_epoch_end(self, epoch, logs=None):

@@ -7,67 +7,48 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from gan_style.training.checkpoints import (
-    StepCallback,
-    check_keras_path,
-    save_state,
-    state_variables,
-    weights_are_finite,
-)
+from gan_style.training import checkpoints
 from gan_style.utils.checks import check_array, check_int
 from gan_style.utils.images import luma
 
 _SHAPE = "(count, height, width, channels)"
 _SENTENCES = {
-    "inverted": (
-        "from {0} to {1}, light comes out dark (luminance correlates by {2:.2f}): "
-        "start again with another seed and a larger identity_weight, such as 5, for "
-        "training seldom recovers from this."
-    ),
-    "collapsed": (
-        "from {0} to {1}, all images come out nearly the same ({2:.0%} of the "
-        "originals' variation is left): go back to an earlier state with a lower "
-        "learning rate or a larger reconstruction_weight."
-    ),
-    "discriminator won": (
-        "the discriminator of {1} has won (its loss is {2:.3f}, {3} {4:.2f}), so its "
-        "gradient says little: lower the discriminators' learning rate, give them "
-        "fewer filters, or train on more images."
-    ),
-    "not finite": (
-        "losses are not finite, so training stops; {0}, and look for such numbers in "
-        "the images."
-    ),
+    "inverted": "from {0} to {1}, light comes out dark (luminance correlates by "
+    "{2:.2f}): start again with another seed and a larger identity_weight, such as 5.",
+    "collapsed": "from {0} to {1}, all images come out nearly the same ({2:.0%} of the "
+    "originals' variation is left): go back to an earlier state with a lower learning "
+    "rate or a larger reconstruction_weight.",
+    "discriminator won": "the discriminator of {1} has won (its loss is {2:.3f}, {3} "
+    "{4:.2f}), so its gradient says little: lower the discriminators' learning rate, "
+    "give them fewer filters, or train on more images.",
+    "not finite": "losses are not finite, so training stops. {0}. Look for such "
+    "numbers in the images.",
 }
 
 
 class Finding(NamedTuple):
-    """A failure, noticed at a step.
-
-    `kind` is "inverted", "collapsed", "discriminator won" or "not finite", `where` the
-    direction or None, and `sentence` says what is wrong and what to do.
-    """
+    """A failure of a kind, noticed at a step in a direction; a sentence says it all."""
 
     step: int
-    kind: str
+    kind: str  # a key of _SENTENCES
     where: str | None
     sentence: str
 
 
-class Diagnosis(StepCallback):
-    """Prints in one sentence what goes wrong, and what to do about it.
+class Diagnosis(keras.callbacks.Callback):
+    """Prints what goes wrong, and what to do about it.
 
-    It regularly translates a few test images, and looks at the losses that `fit` has
-    computed anyway. What it sees `patience` times in a row, it prints, once:
+    It regularly translates a few test images, and looks at the losses of `fit`. What it
+    sees `patience` times in a row, it prints, once:
 
     - **inverted**: light comes out dark, and dark light. If both generators do it, the
       reconstruction is as good as ever, so it stays.
     - **collapsed**: about the same image comes out, whatever goes in.
     - **discriminator won**: it is sure of every image, so its gradient says little.
 
-    Losses that are **not finite** it prints at once. It stops the training, restores
-    the last good state, which it copies in memory at each check, and saves it as
-    `path`. It ignores steps that loss scaling skips.
+    When losses are **not finite**, it stops the training at once, restores the last
+    good state, which it copies in memory at each check, and saves it as `path`. It
+    ignores steps that loss scaling skips.
 
     Args:
         test_a, test_b: two or more different images of each domain: uint8, or float in
@@ -98,36 +79,39 @@ class Diagnosis(StepCallback):
         self.test = {"ab": _test("test_a", test_a), "ba": _test("test_b", test_b)}
         self.every = check_int("Diagnosis", "every", every)
         self.patience = check_int("Diagnosis", "patience", patience)
-        self.path = None if path is None else check_keras_path("Diagnosis", path)
-        self.findings = []
-        self._in_a_row = Counter()
+        self.path = path
+        if path is not None:
+            self.path = checkpoints.check_keras_path("Diagnosis", path)
+        self.findings, self._in_a_row = [], Counter()
 
     def on_train_begin(self, logs=None):
         if hasattr(self.model, "generator"):
             raise ValueError(
-                "Diagnosis: the model is a Pix2Pix, but must be a CycleGAN. Look at "
-                "validation losses: ground truth shows what goes wrong."
+                "Diagnosis: the model is a Pix2Pix, but must be a CycleGAN. Pass pairs "
+                "to fit as validation_data, whose losses tell as much."
             )
         self._in_a_row = Counter()
         self._good = None  # step and values of the last good state
-        self._sums = Counter()  # of the losses of all steps
+        self._recent = Counter()  # sums of the losses since the last check
 
     def on_epoch_begin(self, epoch, logs=None):
-        super().on_epoch_begin(epoch)
-        self._epoch_sums = self._sums
+        # Not before: a callback that restores an interrupted training has done so now.
+        self._step = self._epoch_step = int(self.model.steps_done.numpy())
+        self._sums = Counter()  # of the losses of this epoch
         self._overflown = False
         if self._good is None:
             self._keep_if_good()
-            self._checked_step, self._checked_sums = self.step, Counter()
+            self._checked_step = self._step
 
     def on_train_batch_end(self, batch, logs=None):
-        super().on_train_batch_end(batch)
-        steps = self.step - self._checked_step
+        self._step = self._epoch_step + batch + 1
+        steps = self._step - self._checked_step
         # These are means over the epoch so far, and once not finite stay so.
         means = {k: v for k, v in (logs or {}).items() if isinstance(v, float)}
         if math.isfinite(sum(means.values())):
+            self._recent.subtract(self._sums)
             self._sums = Counter({k: v * (batch + 1) for k, v in means.items()})
-            self._sums.update(self._epoch_sums)
+            self._recent.update(self._sums)
         elif (steps >= self.every or not self._overflown) and not self._was_skipped():
             self._stop()
             return
@@ -136,11 +120,10 @@ class Diagnosis(StepCallback):
         # If the state is not good, the next losses will show it.
         if steps >= self.every and self._keep_if_good():
             if not self._overflown:
-                sums, before = self._sums, self._checked_sums
-                recent = {name: (sums[name] - before[name]) / steps for name in sums}
-                self.look_at_losses(self.step, recent)
-            self.look_at_images(self.step)
-            self._checked_step, self._checked_sums = self.step, self._sums
+                recent = {name: total / steps for name, total in self._recent.items()}
+                self.look_at_losses(self._step, recent)
+            self.look_at_images(self._step)
+            self._checked_step, self._recent = self._step, Counter()
 
     def look_at_losses(self, step, losses):
         """Look for a discriminator that has won, in a dict of recent mean losses."""
@@ -161,9 +144,10 @@ class Diagnosis(StepCallback):
             self._note(ratio < 0.1, step, "collapsed", direction, ratio)
 
     def _note(self, seen, step, kind, where, *measured):
-        self._in_a_row[kind, where] = self._in_a_row[kind, where] + 1 if seen else 0
+        times = self._in_a_row[kind, where] + 1 if seen else 0
+        self._in_a_row[kind, where] = times
         known = any(finding[1:3] == (kind, where) for finding in self.findings)
-        if self._in_a_row[kind, where] >= self.patience and not known:
+        if times >= self.patience and not known:
             self._tell(step, kind, where, *where.upper(), *measured)
 
     def _tell(self, step, kind, where, *values):
@@ -173,7 +157,9 @@ class Diagnosis(StepCallback):
 
     def _state(self):
         means = {id(v) for metric in self.model.metrics for v in metric.variables}
-        return [v for v in state_variables(self.model) if id(v) not in means]
+        return [
+            v for v in checkpoints.state_variables(self.model) if id(v) not in means
+        ]
 
     def _keep_if_good(self):
         """Copy the state if it is finite; return whether it is."""
@@ -181,44 +167,42 @@ class Diagnosis(StepCallback):
         # A sum is finite only if all is, and needs no memory.
         good = all(np.isfinite(np.sum(v)) for v in values if v.dtype.kind not in "iub")
         if good:
-            self._good = (self.step, values)
+            self._good = (self._step, values)
         return good
 
     def _was_skipped(self):
         """Return whether loss scaling has kept such numbers away from the weights."""
         scaled = keras.optimizers.LossScaleOptimizer
         any_scaled = any(isinstance(o, scaled) for o in self.model.optimizer.optimizers)
-        return any_scaled and weights_are_finite(self.model)
+        return any_scaled and checkpoints.weights_are_finite(self.model)
 
     def _stop(self):
         self.model.stop_training = True
-        advice = "they never were: build the model anew or load a file"
+        advice = "They never were: build the model anew or load a file"
         if self._good is not None:
             step, values = self._good
             for variable, value in zip(self._state(), values, strict=True):
                 variable.assign(value)
             if self.path:
-                save_state(self.model, self.path)
+                checkpoints.save_state(self.model, self.path)
             place = f" and in {self.path}" if self.path else ""
             advice = (
-                f"the state of step {step} is in the model{place}: resume from there "
-                "with half the learning rate (or mixed_bfloat16 in place of "
-                "mixed_float16)"
+                f"The state of step {step} is in the model{place}: resume from there "
+                "with half the learning rate, or mixed_bfloat16 for mixed_float16"
             )
-        self._tell(self.step, "not finite", None, advice)
+        self._tell(self._step, "not finite", None, advice)
 
 
 def luminance_correlation(images, translated):
     """Correlate luminance over each image's pixels: from -1 (inverted) to 1, averaged.
 
-    The images are `(count, height, width, channels)`; an image of one luminance counts
-    as 0.
+    An image of one luminance counts as 0.
 
     >>> x = np.linspace(0, 1, 32).reshape(2, 4, 4, 1)
     >>> round(luminance_correlation(x, 1 - x / 2), 6)
     -1.0
     """
-    x, y = map(_luminance, _pair("luminance_correlation", images, translated))
+    x, y = _luminance(images), _luminance(translated)
     scale = np.sqrt((x * x).sum(axis=1) * (y * y).sum(axis=1))
     scale[scale <= 1e-12] = math.inf
     return float(np.mean((x * y).sum(axis=1) / scale))
@@ -241,20 +225,9 @@ def diversity_ratio(images, translated):
     """
     before, after = (
         np.std(np.asarray(array, "float64"), axis=0).mean()
-        for array in _pair("diversity_ratio", images, translated)
+        for array in (images, translated)
     )
     return float(after / before)
-
-
-def _pair(owner, images, translated):
-    images = check_array(owner, "images", images, 4, _SHAPE)
-    translated = check_array(owner, "translated", translated, 4, _SHAPE)
-    if images.shape != translated.shape or not images.size:
-        raise ValueError(
-            f"{owner}: translated has the shape {translated.shape}, but must have that "
-            f"of images, {images.shape}, and some pixels."
-        )
-    return images, translated
 
 
 def _test(name, images):

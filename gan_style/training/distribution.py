@@ -8,6 +8,7 @@ docs/distributed.md says how to start either.
 import tensorflow as tf
 
 from gan_style.training.checkpoints import load_state, save_state, weights_are_finite
+from gan_style.training.guards import check_batch_size
 from gan_style.utils.checks import check_int, check_path, summarize
 from gan_style.utils.files import check_writable
 
@@ -30,11 +31,8 @@ def train(model, dataset, steps, folder=None, every=500, report=None):
         folder: path for the states, `worker_0_step_500.keras` and so on, each a
             complete model: one for all workers, or one on each machine. None for none.
         every: int from 1, steps between two states, and between two reports.
-        report: function of the step and a dict, the mean losses since the last report;
-            called on each worker.
-
-    Returns:
-        The reports, a list of `(step, losses)`.
+        report: function that each worker calls with the step and a dict, the mean
+            losses since the last report; None for none.
 
     Raises:
         ValueError: for a batch that the replicas cannot share, another dataset, states
@@ -46,9 +44,8 @@ def train(model, dataset, steps, folder=None, every=500, report=None):
     >>> model = CycleGAN(*networks, pool_size=2, seed=0)
     >>> model.compile()
     >>> data = datasets.load("samples/fruit", 16, train_count=2, test_count=0)
-    >>> [(step, losses)] = train(model, data.train, steps=2)
-    >>> step, sorted(losses)[0]
-    (2, 'discriminator_a')
+    >>> train(model, data.train, steps=2, report=lambda step, losses: print(step))
+    2
     """
     steps = check_int("train", "steps", steps)
     every = check_int("train", "every", every)
@@ -59,19 +56,15 @@ def train(model, dataset, steps, folder=None, every=500, report=None):
             " but must be a compiled CycleGAN and `train` of gan_style.datasets.load."
         )
     strategy = model.distribute_strategy
-    batch, replicas = dataset.element_spec[0].shape[0], strategy.num_replicas_in_sync
-    if batch % replicas:
-        raise ValueError(
-            f"train: dataset has batches of {batch} pairs, but must have batches that "
-            f"{replicas} replicas can share. Pass batch_size={replicas} to load."
-        )
+    replicas = strategy.num_replicas_in_sync
+    check_batch_size("train", dataset.element_spec[0].shape[0], replicas)
     states = None if folder is None else _States(folder, strategy)
     if states:
         states.resume(model)
     cursor.step = done = int(model.steps_done.numpy())
     left = steps - done
     if left <= 0:
-        return []
+        return
 
     def share(context):
         workers = context.num_input_pipelines
@@ -82,7 +75,6 @@ def train(model, dataset, steps, folder=None, every=500, report=None):
     def step(batch):
         strategy.run(model.train_step, args=(batch,))
 
-    reports = []
     model.reset_metrics()
     batches = strategy.distribute_datasets_from_function(share)
     for batch in batches:
@@ -92,13 +84,11 @@ def train(model, dataset, steps, folder=None, every=500, report=None):
             continue
         # Every worker must ask for the means, which are those of all workers.
         losses = {name: float(m.result()) for name, m in model.loss_means.items()}
-        reports.append((done, losses))
         if report is not None:
             report(done, losses)
         model.reset_metrics()
         if states:
             states.save(model, done)
-    return reports
 
 
 class _States:

@@ -14,8 +14,7 @@ def check_networks(owner, networks):
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
             f"{owner}: Keras' backend is {keras.backend.backend()}, but must be "
-            "tensorflow. Set KERAS_BACKEND=tensorflow before Python starts; layers and "
-            "networks work on every backend."
+            "tensorflow. Set KERAS_BACKEND=tensorflow before Python starts."
         )
     names = {}
     for name, network in networks.items():
@@ -26,18 +25,18 @@ def check_networks(owner, networks):
             )
         if names.setdefault(id(network), name) != name:
             raise ValueError(
-                f"{owner}: {names[id(network)]} and {name} are one model, but each "
-                "must learn a task of its own. Build one for each."
+                f"{owner}: {names[id(network)]} and {name} are one model, but must be "
+                "two. Build one for each."
             )
 
 
 def check_shapes(owner, **images):
-    """Refuse networks whose images have another shape than their domain's."""
+    """Refuse networks whose images have another shape than those of the others."""
     for name, (shape, expected) in images.items():
         if not tf.TensorShape(shape).is_compatible_with(expected):
             raise ValueError(
                 f"{owner}: {name} has images {shape[1:]}, but must have "
-                f"{expected[1:]}, as the others do. Build all networks for one shape."
+                f"{expected[1:]}. Build the networks for the same images."
             )
 
 
@@ -48,7 +47,7 @@ def check_weights(owner, model):
         if not variables:
             raise ValueError(
                 f"{owner}: no {kind} has a trainable weight. Set trainable = True on "
-                "one of them, and compile again."
+                "one, and compile."
             )
         for variable in variables:
             if variable.dtype in ("bfloat16", "float16"):
@@ -60,10 +59,7 @@ def check_weights(owner, model):
 
 
 def check_call(model, method, args, kwargs):
-    """Bind a call of a method of Keras; refuse data that would spoil a training.
-
-    Arrays and tensors are looked through, of a `tf.data.Dataset` the `element_spec`.
-    """
+    """Bind a call of a method of Keras; refuse data that would spoil a training."""
     owner = f"{type(model).__name__}.{method}"
     signature = inspect.signature(getattr(keras.Model, method))
     given = signature.bind(model, *args, **kwargs).arguments
@@ -71,10 +67,7 @@ def check_call(model, method, args, kwargs):
     given |= given.pop("kwargs", {})
     for name in ("sample_weight", "class_weight"):
         if given.get(name) is not None:
-            raise ValueError(
-                f"{owner}: {name} is given, but the losses weigh all images alike. "
-                "Leave it out."
-            )
+            raise ValueError(f"{owner}: {name} must be None: all images count alike.")
     for name in ("x", "y", "validation_data"):
         value = given.get(name)
         if isinstance(value, tf.data.Dataset):
@@ -84,7 +77,13 @@ def check_call(model, method, args, kwargs):
             if hasattr(array, "__array__"):
                 check_range(owner, name, array)
     if method in ("fit", "evaluate"):
-        _check_batch_size(owner, given, model.distribute_strategy.num_replicas_in_sync)
+        x, size = given.get("x"), given.get("batch_size")
+        if isinstance(x, tf.data.Dataset):
+            shape = keras.tree.flatten(x.element_spec)[0].shape
+            size = shape[0] if shape.rank else None
+        elif hasattr(x, "__len__"):
+            size = min(size or 32, len(x))
+        check_batch_size(owner, size, model.distribute_strategy.num_replicas_in_sync)
     return given
 
 
@@ -95,19 +94,13 @@ def _check_spec(owner, name, spec, shapes):
         if not known or not part.shape.is_compatible_with(shape):
             raise ValueError(
                 f"{owner}: {name} is a dataset of {part}, but the networks were built "
-                f"for float32 {shape} in [-1, 1]. Batch and resize the images, map "
-                "uint8 by tf.cast(image, 'float32') / 127.5 - 1, or build other "
-                "networks."
+                f"for float32 {shape} in [-1, 1]. Batch and resize the images, and map "
+                "uint8 by tf.cast(image, 'float32') / 127.5 - 1."
             )
 
 
-def _check_batch_size(owner, given, replicas):
-    x, size = given.get("x"), given.get("batch_size")
-    if isinstance(x, tf.data.Dataset):
-        shape = keras.tree.flatten(x.element_spec)[0].shape
-        size = shape[0] if shape.rank else None
-    elif hasattr(x, "__len__"):
-        size = min(size or 32, len(x))
+def check_batch_size(owner, size, replicas):
+    """Refuse batches that replicas cannot share."""
     if size is not None and size % replicas:
         raise ValueError(
             f"{owner}: batch_size is {size}, but must be a multiple of the {replicas} "
@@ -184,9 +177,9 @@ class KeepOptimizersInStep(keras.callbacks.Callback):
             )
 
     def on_epoch_end(self, epoch, logs=None):
-        self.steps = int(self.model.steps_done.numpy())
+        self.trained = int(self.model.steps_done.numpy())
 
     def on_train_end(self, logs=None):
         steps = int(self.model.steps_done.numpy())
         for optimizer in self.model.optimizer.optimizers:
-            optimizer.iterations.assign_sub(getattr(self, "steps", steps) - steps)
+            optimizer.iterations.assign_sub(getattr(self, "trained", steps) - steps)

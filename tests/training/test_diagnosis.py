@@ -16,6 +16,7 @@ from helpers.cyclegans import (
 )
 from helpers.resume_script import state
 
+from gan_style import Pix2Pix, patch_discriminator, unet_generator
 from gan_style.training.diagnosis import (
     Diagnosis,
     diversity_ratio,
@@ -35,8 +36,7 @@ def steps(a, b, count):
 
 def diagnosis(size=4, channels=1, **options):
     tests = (random_images(3, size, channels, seed=seed) for seed in (1, 2))
-    options = {"every": 2, "patience": 2, "say": lambda sentence: None, **options}
-    return Diagnosis(*tests, **options)
+    return Diagnosis(*tests, **{"every": 2, "patience": 2, **options})
 
 
 def with_slopes(model, slopes):
@@ -67,13 +67,13 @@ def trained(model, callback):
 
 
 class TestInvertedColours:
-    def test_are_noticed_after_patience(self, lines):
-        said = []
-        found = trained(lines([-1, 1, 1, 1]), diagnosis(say=said.append))
+    def test_are_noticed_after_patience(self, lines, capsys):
+        found = trained(lines([-1, 1, 1, 1]), diagnosis())
         (finding,) = found
         assert finding[:3] == (4, "inverted", "ab")
         assert "from A to B" in finding.sentence and "-1.00" in finding.sentence
-        assert "identity_weight" in finding.sentence and said == [finding.sentence]
+        assert "identity_weight" in finding.sentence
+        assert capsys.readouterr().out == f"{finding.sentence}\n"
 
     def test_where_both_generators_do_it(self):
         """The known trap: reconstruction and its loss are perfect."""
@@ -256,6 +256,16 @@ def test_a_healthy_training_is_silent(capsys):
 
 
 class TestArguments:
+    def test_refuses_a_model_of_one_direction(self):
+        model = Pix2Pix(
+            unet_generator((16, 16, 3), 2), patch_discriminator((16, 16, 6), 2)
+        )
+        model.compile(run_eagerly=True)
+        x, y = random_images(2, seed=1), random_images(2, seed=2)
+        with pytest.raises(ValueError, match="is a Pix2Pix, but must be a CycleGAN"):
+            model.fit(x, y, callbacks=Diagnosis(x, y), verbose=0)
+        assert int(model.steps_done) == 0
+
     @pytest.mark.parametrize(
         "tests",
         [

@@ -52,7 +52,7 @@ class TestData:
 
     def test_a_dataset_of_single_images_is_refused(self):
         one = tf.data.Dataset.from_tensor_slices(images()).batch(1)
-        with pytest.raises(ValueError, match=r"pairs \(a, b\).*zip"):
+        with pytest.raises(ValueError, match=r"pair \(a, b\).*zip"):
             compiled().fit(one, verbose=0)
 
     @pytest.mark.parametrize("door", ["train_on_batch", "test_on_batch", "evaluate"])
@@ -280,7 +280,7 @@ class TestConstruction:
     def test_a_discriminator_of_another_number_of_channels(self):
         generators = [unet_generator((16, 16, 3), 2) for _ in range(2)]
         discriminators = [patch_discriminator((16, 16, c), 2) for c in (3, 1)]
-        with pytest.raises(ValueError, match="discriminator_b expects.*1 channels"):
+        with pytest.raises(ValueError, match=r"discriminator_b .*16, 1\), but must"):
             CycleGAN(*generators, *discriminators)
 
     def test_compile_with_one_optimizer_and_a_loss(self):
