@@ -16,15 +16,8 @@ from gan_style.training.guards import check_shapes
 from gan_style.utils.checks import check_choice, check_int, check_number
 
 LOSSES = (
-    "validity_ab",
-    "validity_ba",
-    "reconstruction_a",
-    "reconstruction_b",
-    "identity_a",
-    "identity_b",
-    "generators",
-    "discriminator_a",
-    "discriminator_b",
+    *("validity_ab", "validity_ba", "reconstruction_a", "reconstruction_b"),
+    *("identity_a", "identity_b", "generators", "discriminator_a", "discriminator_b"),
 )
 
 
@@ -56,11 +49,9 @@ def discriminator_loss(real_answer, fake_answer):
     return 0.5 * (validity_loss(real_answer) + fake_loss)
 
 
-def merge_losses(*parts):
-    """Joins dicts of losses in the order of `LOSSES`; their "generators" add up."""
-    merged = {name: loss for part in parts for name, loss in part.items()}
-    totals = [part["generators"] for part in parts if "generators" in part]
-    merged["generators"] = sum(totals)
+def merge_losses(ab, ba):
+    """Joins the losses of both directions, whose "generators" add up."""
+    merged = {**ab, **ba, "generators": ab["generators"] + ba["generators"]}
     return {name: merged[name] for name in LOSSES if name in merged}
 
 
@@ -159,12 +150,9 @@ class CycleGAN(AdversarialModel):
             discriminator_a=(discriminator_a.input_shape, a),
             discriminator_b=(discriminator_b.input_shape, b),
         )
-        if self.identity_weight and a[-1] != b[-1]:
-            raise ValueError(
-                f"{owner}: identity_weight is {self.identity_weight:g}, but A has "
-                f"{a[-1]} channels and B {b[-1]}, so no image is its own translation. "
-                "Pass identity_weight=0, or networks for as many channels."
-            )
+        if self.identity_weight:
+            remedy = "Pass identity_weight=0, as no image is its own translation."
+            check_shapes(owner, remedy, B=(b, a))
         self.pool_a = ImagePool(pool_size, seed, name="pool_a")
         self.pool_b = ImagePool(
             pool_size, None if seed is None else seed + 1, name="pool_b"

@@ -9,7 +9,6 @@ import tensorflow as tf
 from gan_style.training import guards
 from gan_style.training.checkpoints import patch_keras_saving_leak, resumable
 
-_OPTIMIZERS = ("generator_optimizer", "discriminator_optimizer")
 _OPTIONS = ("jit_compile", "run_eagerly", "steps_per_execution")
 
 
@@ -99,8 +98,7 @@ class AdversarialModel(keras.Model):
         self.optimizer = guards.BothOptimizers(*both)  # for callbacks
 
     def _optimizer(self, optimizer):
-        if optimizer is None:
-            optimizer = keras.optimizers.Adam(2e-4, beta_1=0.5)
+        optimizer = optimizer or keras.optimizers.Adam(2e-4, beta_1=0.5)
         optimizer = keras.optimizers.get(optimizer)
         layers = [x for name in self.NETWORKS for x in getattr(self, name).layers]
         scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
@@ -281,7 +279,8 @@ class AdversarialModel(keras.Model):
         return cls(**keras.saving.deserialize_keras_object(config))
 
     def get_compile_config(self):
-        return self._serialized(_OPTIMIZERS + _OPTIONS) if self.compiled else None
+        names = ("generator_optimizer", "discriminator_optimizer", *_OPTIONS)
+        return self._serialized(names) if self.compiled else None
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))

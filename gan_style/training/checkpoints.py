@@ -24,7 +24,7 @@ from keras.src.utils.naming import to_snake_case
 from gan_style.utils.checks import check_int, check_path
 from gan_style.utils.files import atomic_write, check_stored, check_writable
 
-_NOTES = "gan_style_training.json"  # within the file, where Keras does not look
+_NOTE = "gan_style_training.json"  # within the file, where Keras does not look
 
 
 def patch_keras_saving_leak():
@@ -64,8 +64,8 @@ def check_keras_path(owner, path):
     return path
 
 
-def save_state(model, path, partial=None, **notes):
-    """Replace a file by a compiled model and some named texts, atomically.
+def save_state(model, path, partial=None, note=None):
+    """Replace a file by a compiled model and a note, atomically.
 
     `partial` is the name to write under; a killed process leaves one such file at most.
     """
@@ -77,9 +77,9 @@ def save_state(model, path, partial=None, **notes):
     partial = partial or f".{path.stem}.part.keras"
     with atomic_write(path, partial, durable=True, needs=needs) as written:
         model.save(written)
-        with zipfile.ZipFile(written, "a") as archive:
-            for name, text in notes.items():
-                archive.writestr(name, text)
+        if note is not None:
+            with zipfile.ZipFile(written, "a") as archive:
+                archive.writestr(_NOTE, json.dumps(note))
 
 
 def load_state(owner, model, path):
@@ -150,10 +150,9 @@ class SaveAndResume(keras.callbacks.Callback):
 
     def __init__(self, path, every=None):
         super().__init__()
-        self.path = check_keras_path("SaveAndResume", path)
-        if every is not None:
-            check_int("SaveAndResume", "every", every)
-        self.every = every
+        owner = "SaveAndResume"
+        self.path = check_keras_path(owner, path)
+        self.every = None if every is None else check_int(owner, "every", every)
         self._first_step = self._saved_step = None
 
     def resume(self, model):
@@ -164,7 +163,7 @@ class SaveAndResume(keras.callbacks.Callback):
             load_state("SaveAndResume", model, self.path)
             try:
                 with zipfile.ZipFile(self.path) as file:
-                    first_step = json.loads(file.read(_NOTES))["first_step"]
+                    first_step = json.loads(file.read(_NOTE))["first_step"]
                 if first_step not in range(int(model.steps_done.numpy()) + 1):
                     raise ValueError(f"first step {first_step!r} is not one of its own")
             except Exception as error:
@@ -206,8 +205,7 @@ class SaveAndResume(keras.callbacks.Callback):
             message = f"weights are not finite at step {step}, so {self.path} is kept."
             warnings.warn(f"SaveAndResume: {message}", stacklevel=2)
             return
-        notes = json.dumps({"first_step": self._first_step})
-        save_state(self.model, self.path, **{_NOTES: notes})
+        save_state(self.model, self.path, note={"first_step": self._first_step})
         self._saved_step = step
 
 

@@ -113,7 +113,9 @@ class _States:
         check_writable(self.folder)
         own = self._steps()
         # No worker is ahead by more than one state: each step needs all of them.
-        step = self._minimum(own[-1] if own else 0)
+        last = own[-1] if own else 0
+        lasts = self.strategy.run(tf.function(lambda: tf.constant([last], tf.int64)))
+        step = int(tf.reduce_min(self.strategy.gather(lasts, axis=0)))
         if step and step not in own:
             raise ValueError(
                 f"train: folder is {self.folder}, where {self.worker} has the states "
@@ -122,18 +124,6 @@ class _States:
             )
         if step:
             load_state("train", model, self._path(step))
-
-    def _minimum(self, number):
-        """Return the smallest of all workers' numbers."""
-
-        @tf.function
-        def gather():
-            context = tf.distribute.get_replica_context()
-            return context.all_gather(tf.constant([number], tf.int64), axis=0)
-
-        results = self.strategy.run(gather)
-        gathered = self.strategy.experimental_local_results(results)[0]
-        return int(tf.reduce_min(gathered))
 
     def save(self, model, step):
         if not weights_are_finite(model):

@@ -30,13 +30,13 @@ def check_networks(owner, networks):
             )
 
 
-def check_shapes(owner, **images):
+def check_shapes(owner, remedy="Build the networks for the same images.", **images):
     """Refuse networks whose images have another shape than those of the others."""
     for name, (shape, expected) in images.items():
         if not tf.TensorShape(shape).is_compatible_with(expected):
             raise ValueError(
                 f"{owner}: {name} has images {shape[1:]}, but must have "
-                f"{expected[1:]}. Build the networks for the same images."
+                f"{expected[1:]}. {remedy}"
             )
 
 
