@@ -110,9 +110,7 @@ class AdversarialModel(keras.Model):
         """Trains on pairs `(a, b)`, with the arguments of `keras.Model.fit`.
 
         A dataset of `gan_style.datasets` continues where this model stands, so that a
-        saved and loaded model sees the images that it would have seen. For another
-        dataset, `options.autotune.enabled = False` can spare a wait at the end of each
-        epoch: see `gan_style.datasets.pipeline`.
+        saved and loaded model sees the images that it would have seen.
 
         Raises:
             ValueError: for images that are not float, finite and in [-1, 1] (of a
@@ -170,9 +168,8 @@ class AdversarialModel(keras.Model):
         a, b, _ = keras.utils.unpack_x_y_sample_weight(data)
         if b is None:
             raise ValueError(
-                f"{type(self).__name__}: a training batch is one part, but must be a "
-                "pair (a, b) of image batches. Zip two datasets: "
-                "tf.data.Dataset.zip((a, b)), or pass x and y."
+                f"{type(self).__name__}: a batch is one part, but must be a pair (a, b)"
+                ". Pass x and y, or zip two datasets: tf.data.Dataset.zip((a, b))."
             )
         return self._at_least_one(a), self._at_least_one(b), tf.shape(a)[0]
 
@@ -223,9 +220,9 @@ class AdversarialModel(keras.Model):
     def update_averages(self):
         """Moves each average towards its network's weights after a step.
 
-        Yazici et al., "The Unusual Effectiveness of Averaging in GAN Training" (2019).
-        At step t it keeps min(average_decay, t / (t + 9)) of itself, so the random
-        weights of the beginning are soon forgotten.
+        At step t it keeps min(average_decay, t / (t + 9)) of itself: the first weights
+        are soon forgotten. Yazici et al., "The Unusual Effectiveness of Averaging in
+        GAN Training" (2019).
         """
         step = tf.cast(self.steps_done, tf.float32)
         for network, average in self.averages():
@@ -295,9 +292,8 @@ def averaged_copy(network):
         copy.set_weights(network.get_weights())
     except (TypeError, ValueError, NotImplementedError) as error:
         raise ValueError(
-            f"CycleGAN: averages of weights need a copy of {network.name}, but Keras "
-            "cannot copy it; the error above says why. Use a functional model, or "
-            "average_decay=None."
+            f"CycleGAN: average_decay needs a copy of {network.name}, which Keras "
+            "cannot make. Use a functional model, or average_decay=None."
         ) from error
     copy.trainable = False
     return copy

@@ -56,14 +56,6 @@ def weights_are_finite(model):
     return all(np.isfinite(v.numpy()).all() for v in model.trainable_weights)
 
 
-def check_keras_path(owner, path):
-    """Return the path of a .keras file as `pathlib.Path`, or raise a `ValueError`."""
-    path = check_path(owner, "path", path)
-    if path.suffix != ".keras":
-        raise ValueError(f"{owner}: path is {str(path)!r}, but must be a .keras file.")
-    return path
-
-
 def save_state(model, path, partial=None, note=None):
     """Replace a file by a compiled model and a note, atomically.
 
@@ -132,10 +124,8 @@ class SaveAndResume(keras.callbacks.Callback):
 
     Pass it to `CycleGAN.fit` with a dataset of `gan_style.datasets`, and start the same
     script again after an interruption: it loads the file and trains the steps that are
-    left of `epochs`, none after a finished training. One file is for one call of `fit`.
-
-    The file is replaced atomically, and not by weights that are not finite.
-    `keras.saving` loads it as any other model.
+    left of `epochs`. One file is for one call of `fit`. It is replaced atomically, only
+    by finite weights, and `keras.saving` loads it as any other model.
 
     Args:
         path: path of the file, `NAME.keras`. Its folder is made.
@@ -151,7 +141,9 @@ class SaveAndResume(keras.callbacks.Callback):
     def __init__(self, path, every=None):
         super().__init__()
         owner = "SaveAndResume"
-        self.path = check_keras_path(owner, path)
+        self.path = check_path(owner, "path", path)
+        if self.path.suffix != ".keras":
+            raise ValueError(f"{owner}: path is {path}, but must be a .keras file.")
         self.every = None if every is None else check_int(owner, "every", every)
         self._first_step = self._saved_step = None
 

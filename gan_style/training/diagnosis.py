@@ -7,7 +7,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from gan_style.training import checkpoints
+from gan_style.training.checkpoints import state_variables, weights_are_finite
 from gan_style.utils.checks import check_array, check_int
 from gan_style.utils.images import luma
 
@@ -46,8 +46,8 @@ class Diagnosis(keras.callbacks.Callback):
     - **collapsed**: about the same image comes out, whatever goes in.
     - **discriminator won**: it is sure of every image, so its gradient says little.
 
-    When losses are **not finite**, it stops the training at once, restores the last
-    good state, which it copies in memory at each check, and saves it as `path`. It
+    When losses are **not finite**, it stops the training at once and restores the last
+    good state, which it copies in memory at each check: save the model after `fit`. It
     ignores steps that loss scaling skips.
 
     Args:
@@ -55,7 +55,6 @@ class Diagnosis(keras.callbacks.Callback):
             [-1, 1], `(count, height, width, channels)`.
         every: int from 1, steps between two checks.
         patience: int from 1, checks in a row that must see the same.
-        path: path for the last good state, `NAME.keras`, or None for no file.
 
     Attributes:
         findings: a list of `Finding`.
@@ -74,14 +73,11 @@ class Diagnosis(keras.callbacks.Callback):
     Step 300: from B to A, light comes out dark (luminance correlates by -1.00): ...
     """
 
-    def __init__(self, test_a, test_b, every=100, patience=3, path=None):
+    def __init__(self, test_a, test_b, every=100, patience=3):
         super().__init__()
         self.test = {"ab": _test("test_a", test_a), "ba": _test("test_b", test_b)}
         self.every = check_int("Diagnosis", "every", every)
         self.patience = check_int("Diagnosis", "patience", patience)
-        self.path = path
-        if path is not None:
-            self.path = checkpoints.check_keras_path("Diagnosis", path)
         self.findings, self._in_a_row = [], Counter()
 
     def on_train_begin(self, logs=None):
@@ -155,40 +151,34 @@ class Diagnosis(keras.callbacks.Callback):
         self.findings.append(Finding(step, kind, where, sentence))
         print(sentence)
 
-    def _state(self):
-        means = {id(v) for metric in self.model.metrics for v in metric.variables}
-        return [
-            v for v in checkpoints.state_variables(self.model) if id(v) not in means
-        ]
-
     def _keep_if_good(self):
         """Copy the state if it is finite; return whether it is."""
-        values = [variable.numpy() for variable in self._state()]
+        means = {id(v) for metric in self.model.metrics for v in metric.variables}
+        variables = [v for v in state_variables(self.model) if id(v) not in means]
+        state = [(variable, variable.numpy()) for variable in variables]
         # A sum is finite only if all is, and needs no memory.
-        good = all(np.isfinite(np.sum(v)) for v in values if v.dtype.kind not in "iub")
+        floats = [value for _, value in state if value.dtype.kind not in "iub"]
+        good = all(np.isfinite(np.sum(value)) for value in floats)
         if good:
-            self._good = (self._step, values)
+            self._good = (self._step, state)
         return good
 
     def _was_skipped(self):
         """Return whether loss scaling has kept such numbers away from the weights."""
         scaled = keras.optimizers.LossScaleOptimizer
         any_scaled = any(isinstance(o, scaled) for o in self.model.optimizer.optimizers)
-        return any_scaled and checkpoints.weights_are_finite(self.model)
+        return any_scaled and weights_are_finite(self.model)
 
     def _stop(self):
         self.model.stop_training = True
         advice = "They never were: build the model anew or load a file"
         if self._good is not None:
-            step, values = self._good
-            for variable, value in zip(self._state(), values, strict=True):
+            step, state = self._good
+            for variable, value in state:
                 variable.assign(value)
-            if self.path:
-                checkpoints.save_state(self.model, self.path)
-            place = f" and in {self.path}" if self.path else ""
             advice = (
-                f"The state of step {step} is in the model{place}: resume from there "
-                "with half the learning rate, or mixed_bfloat16 for mixed_float16"
+                f"The state of step {step} is in the model: resume from there with "
+                "half the learning rate, or mixed_bfloat16 for mixed_float16"
             )
         self._tell(self._step, "not finite", None, advice)
 

@@ -1,8 +1,7 @@
 """Training on several GPUs, and on several machines.
 
 On one machine, `CycleGAN.fit` works under `tf.distribute.MirroredStrategy`. On several
-Keras' `fit` does not (3.15 fails as it converts a batch), so `train` runs the step.
-docs/distributed.md says how to start either.
+Keras' `fit` does not (3.15), so `train` runs the step: see docs/distributed.md.
 """
 
 import tensorflow as tf
@@ -129,8 +128,7 @@ class _States:
         if not weights_are_finite(model):
             raise ValueError(
                 f"train: weights at step {step} are not finite, but must be. Resume "
-                f"from the states in {self.folder} with half the learning rate, and "
-                "look for such numbers in the images."
+                f"from {self.folder} with half the learning rate, and check the images."
             )
         save_state(model, self._path(step), f".{self.worker}.part.keras")
         for old in self._steps()[:-2]:

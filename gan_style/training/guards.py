@@ -20,8 +20,8 @@ def check_networks(owner, networks):
     for name, network in networks.items():
         if not isinstance(network, keras.Model) or not network.built:
             raise ValueError(
-                f"{owner}: {name} is {network!r}, but must be a built keras.Model. "
-                "Pass one of gan_style.models, for example."
+                f"{owner}: {name} is {network!r}, but must be a built keras.Model, "
+                "such as one of gan_style.models."
             )
         if names.setdefault(id(network), name) != name:
             raise ValueError(
@@ -111,8 +111,7 @@ def check_batch_size(owner, size, replicas):
 
 def check_callbacks(model, owner, callbacks):
     """Refuse callbacks that would fail at the end of an epoch; return a list."""
-    if isinstance(callbacks, keras.callbacks.CallbackList):
-        callbacks = callbacks.callbacks
+    callbacks = getattr(callbacks, "callbacks", callbacks)  # of a CallbackList
     callbacks = keras.tree.flatten(callbacks) if callbacks else []
     known = keras.callbacks
     refused = [known.SwapEMAWeights]
@@ -160,10 +159,7 @@ class BothOptimizers:
 
 
 class KeepOptimizersInStep(keras.callbacks.Callback):
-    """Warns of rates of 0, and follows weights that `EarlyStopping` restores.
-
-    It must be the last callback, so that they are restored.
-    """
+    """Warns of rates of 0; as the last one, follows what `EarlyStopping` restores."""
 
     warned = False
 

@@ -53,7 +53,7 @@ def plan_training(model, batch, steps_per_epoch, epochs=None, time=None, memory=
     """
     owner = "plan_training"
     if not getattr(model, "compiled", False):
-        raise ValueError(f"{owner}: model is not compiled. Call compile() first.")
+        raise ValueError(f"{owner}: model must be compiled: call compile() first.")
     per_epoch = check_int(owner, "steps_per_epoch", steps_per_epoch)
     epochs = None if epochs is None else check_int(owner, "epochs", epochs)
     time = None if time is None else machine.budget("time", time)

@@ -184,23 +184,21 @@ class TestNotFinite:
         model.fit(data, callbacks=[Note(), callback], shuffle=False, verbose=0)
         return model, states
 
-    def test_stops_with_the_last_good_state_saved(self, tmp_path):
-        callback = diagnosis(path=tmp_path / "new" / "good.keras")
+    def test_stops_with_the_last_good_state(self, tmp_path):
+        callback = diagnosis()
         model, states = self.poisoned(callback)
         (finding,) = callback.findings
         assert finding[:3] == (6, "not finite", None)
-        assert (
-            "state of step 4" in finding.sentence and "good.keras" in finding.sentence
-        )
+        assert "state of step 4" in finding.sentence
         assert max(states) == 6, "it went on"
         assert not all(np.isfinite(np.sum(w)) for w in states[6])
         assert all_equal(values_of(model), states[4])
-        saved = keras.models.load_model(tmp_path / "new" / "good.keras")
+        model.save(tmp_path / "good.keras")
+        saved = keras.models.load_model(tmp_path / "good.keras")
         assert int(saved.steps_done) == 4
         for name in NETWORKS:
             loaded, now = (getattr(m, name).get_weights() for m in (saved, model))
             assert all_equal(loaded, now)
-        assert len(list((tmp_path / "new").iterdir())) == 1
         assert np.isfinite(model.translate(random_images(1, 4, 1))).all()
 
     def test_at_the_first_step_goes_back_to_the_beginning(self):
@@ -283,7 +281,3 @@ class TestArguments:
     def test_refuses_other_numbers(self, name):
         with pytest.raises(ValueError, match=name):
             diagnosis(**{name: 0})
-
-    def test_refuses_another_suffix(self):
-        with pytest.raises(ValueError, match=r"\.keras"):
-            diagnosis(path="good.h5")
