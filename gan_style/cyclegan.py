@@ -6,27 +6,18 @@ identity, a pool of earlier fakes for the discriminators, Adam with beta_1 0.5.
 """
 
 import keras
-import tensorflow as tf
 from keras import ops
 
 from gan_style.hardware.memory import run_after
 from gan_style.inference.translation import translate
 from gan_style.layers import ImagePool
-from gan_style.training.adversarial import AdversarialModel
-from gan_style.training.averages import averaged_copy
-from gan_style.training.guards import check_channels
+from gan_style.training.adversarial import AdversarialModel, averaged_copy
+from gan_style.training.guards import check_shapes
 from gan_style.utils.checks import check_choice, check_int, check_number
 
 LOSSES = (
-    "validity_ab",
-    "validity_ba",
-    "reconstruction_a",
-    "reconstruction_b",
-    "identity_a",
-    "identity_b",
-    "generators",
-    "discriminator_a",
-    "discriminator_b",
+    *("validity_ab", "validity_ba", "reconstruction_a", "reconstruction_b"),
+    *("identity_a", "identity_b", "generators", "discriminator_a", "discriminator_b"),
 )
 
 
@@ -58,11 +49,9 @@ def discriminator_loss(real_answer, fake_answer):
     return 0.5 * (validity_loss(real_answer) + fake_loss)
 
 
-def merge_losses(*parts):
-    """Joins dicts of losses in the order of `LOSSES`; their "generators" add up."""
-    merged = {name: loss for part in parts for name, loss in part.items()}
-    totals = [part["generators"] for part in parts if "generators" in part]
-    merged["generators"] = sum(totals)
+def merge_losses(ab, ba):
+    """Joins the losses of both directions, whose "generators" add up."""
+    merged = {**ab, **ba, "generators": ab["generators"] + ba["generators"]}
     return {name: merged[name] for name in LOSSES if name in merged}
 
 
@@ -148,15 +137,22 @@ class CycleGAN(AdversarialModel):
         self.identity_weight = check_number(owner, "identity_weight", identity_weight)
         self.pool_size = check_int(owner, "pool_size", pool_size, minimum=0)
         self.seed = seed
-        if average_decay is not None:
-            average_decay = check_number(owner, "average_decay", average_decay)
-            if average_decay >= 1:
-                raise ValueError(
-                    f"{owner}: average_decay is {average_decay:g}, but must be below "
-                    "1, or the average never changes. Pass 0.999, for example."
-                )
+        if average_decay is not None:  # with 1, the average would never change
+            average_decay = check_number(
+                owner, "average_decay", average_decay, maximum=1 - 1e-6
+            )
         self.average_decay = average_decay
-        check_channels(self)
+        a, b = self.batch_shapes()
+        check_shapes(
+            owner,
+            generator_ab=(generator_ab.output_shape, b),
+            generator_ba=(generator_ba.output_shape, a),
+            discriminator_a=(discriminator_a.input_shape, a),
+            discriminator_b=(discriminator_b.input_shape, b),
+        )
+        if self.identity_weight:
+            remedy = "Pass identity_weight=0, as no image is its own translation."
+            check_shapes(owner, remedy, B=(b, a))
         self.pool_a = ImagePool(pool_size, seed, name="pool_a")
         self.pool_b = ImagePool(
             pool_size, None if seed is None else seed + 1, name="pool_b"
@@ -166,32 +162,14 @@ class CycleGAN(AdversarialModel):
         if average_decay is not None:
             self.averaged_ab = averaged_copy(generator_ab)
             self.averaged_ba = averaged_copy(generator_ba)
-        self._build_state(
-            name
-            for name in LOSSES
-            if self.identity_weight or not name.startswith("identity")
-        )
+        used = [n for n in LOSSES if self.identity_weight or "identity" not in n]
+        self.build_state(used)
 
-    # The names by which books and papers list the four.
-    @property
-    def g_AB(self):
-        """The generator from A to B."""
-        return self.generator_ab
-
-    @property
-    def g_BA(self):
-        """The generator from B to A."""
-        return self.generator_ba
-
-    @property
-    def d_A(self):
-        """The discriminator of A."""
-        return self.discriminator_a
-
-    @property
-    def d_B(self):
-        """The discriminator of B."""
-        return self.discriminator_b
+    # The four as papers name them. Saved files hold the weights under these names.
+    g_AB = property(lambda self: self.generator_ab, doc="The generator from A to B.")
+    g_BA = property(lambda self: self.generator_ba, doc="The generator from B to A.")
+    d_A = property(lambda self: self.discriminator_a, doc="The discriminator of A.")
+    d_B = property(lambda self: self.discriminator_b, doc="The discriminator of B.")
 
     def averages(self):
         """Pairs of a generator and its running average, where averages are kept."""
@@ -208,6 +186,11 @@ class CycleGAN(AdversarialModel):
 
     def call(self, inputs, training=False):
         """Translates a pair of batches: `(a, b)` to `(b-like, a-like)`."""
+        if not isinstance(inputs, (tuple, list)) or len(inputs) != 2:
+            raise ValueError(
+                "CycleGAN: calls and `predict` need a pair (a, b) of batches. For one "
+                "domain, use translate(images, 'ab'), or predict of generator_ab."
+            )
         a, b = inputs
         return (
             self.generator_ab(a, training=training),
@@ -281,43 +264,34 @@ class CycleGAN(AdversarialModel):
 
         # 1. The generators descend all six losses; the discriminators stay fixed. One
         # direction runs after the other, so that only one holds memory at a time.
-        losses_ab, fake_b, gradients_ab = self._generator_gradients("ab", a, b, count)
-        later_a, later_b = run_after(gradients_ab, a, b)
-        losses_ba, fake_a, gradients_ba = self._generator_gradients(
+        losses_ab, fake_b, gradients_ab = self.cycle_gradients("ab", a, b, count)
+        later_b, later_a = run_after(gradients_ab, b, a)
+        losses_ba, fake_a, gradients_ba = self.cycle_gradients(
             "ba", later_b, later_a, count
         )
         gradients = [x + y for x, y in zip(gradients_ab, gradients_ba, strict=True)]
         self.generator_optimizer.apply(gradients, self.generator_variables)
-        for generator, average in self.averages():
-            self.update_average(average, generator)
+        self.update_averages()
 
         # 2. The discriminators learn real images from pooled fakes.
         fake_a, fake_b = run_after(gradients, fake_a, fake_b)
         pooled_a = self.from_pool(self.pool_a, fake_a, count)
         pooled_b = self.from_pool(self.pool_b, fake_b, count)
-        with self.tape_of(self.discriminator_variables) as (tape, variables):
+        with self.tape_of("discriminator") as tape:
             losses = self.discriminator_losses(a, b, pooled_a, pooled_b, training=True)
-            objective = self.scaled_loss(
-                sum(losses.values()), self.discriminator_optimizer, count
-            )
-        gradients = tape.gradient(objective, variables)
+            loss = sum(losses.values())
+        gradients = self.gradients(tape, loss, "discriminator", count)
         self.discriminator_optimizer.apply(gradients, self.discriminator_variables)
 
         self.steps_done.assign_add(1)
-        return self.running_means(
-            {**merge_losses(losses_ab, losses_ba), **losses}, count
-        )
+        losses = {**merge_losses(losses_ab, losses_ba), **losses}
+        return self.running_means(losses, count)
 
-    def _generator_gradients(self, direction, images, targets, count):
-        """Losses and fake of one direction, and the gradients of both generators."""
-        with self.tape_of(self.generator_variables) as (tape, variables):
+    def cycle_gradients(self, direction, images, targets, count):
+        """Losses and fakes of one direction, and the gradients of both generators."""
+        with self.tape_of("generator") as tape:
             losses, fake = self.cycle_losses(direction, images, targets, training=True)
-            objective = self.scaled_loss(
-                losses["generators"], self.generator_optimizer, count
-            )
-        gradients = tape.gradient(
-            objective, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
-        )
+        gradients = self.gradients(tape, losses["generators"], "generator", count)
         return losses, fake, gradients
 
     def predict_step(self, data):
@@ -350,7 +324,7 @@ class CycleGAN(AdversarialModel):
                 "CycleGAN.translate: averaged is True, but this model keeps no "
                 "averages. Build it with average_decay=0.999, and train it."
             )
-        self.follow_new_weights()
+        self.follow_weights()
         if averaged is None:
             # Before the first step, there is nothing to average.
             averaged = self.average_decay is not None and self.steps_done.numpy() > 0

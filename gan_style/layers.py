@@ -249,8 +249,9 @@ class ImagePool(PerReplicaState, layers.Layer):
         shape = tuple(input_shape[1:])
         if None in shape:
             raise ValueError(
-                f"ImagePool: the images' shape is {shape}, but must have a fixed "
-                "height, width and number of channels, such as (128, 128, 3)."
+                f"ImagePool: images are {shape}, but must have a fixed height, width "
+                "and number of channels. Build the networks for one size, or keep no "
+                "pool: CycleGAN(..., pool_size=0)."
             )
         key = random.randrange(2**31) if self.seed is None else self.seed % 2**31
         weight = partial(self.add_weight, trainable=False, autocast=False)

@@ -11,6 +11,7 @@ from keras import ops
 from gan_style.hardware.memory import run_after
 from gan_style.inference.translation import translate
 from gan_style.training.adversarial import AdversarialModel
+from gan_style.training.guards import check_shapes
 from gan_style.utils.checks import check_number
 
 LOSSES = ("validity", "reconstruction", "generator", "discriminator")
@@ -66,13 +67,9 @@ class Pix2Pix(AdversarialModel):
         super().__init__(generator, discriminator, **kwargs)
         self.l1_weight = check_number("Pix2Pix", "l1_weight", l1_weight)
         channels = generator.input_shape[-1] + generator.output_shape[-1]
-        if discriminator.input_shape[-1] != channels:
-            raise ValueError(
-                f"Pix2Pix: discriminator has {discriminator.input_shape[-1]} input "
-                f"channels, but must have {channels}, those of the generator's input "
-                f"and output. Build patch_discriminator((height, width, {channels}))."
-            )
-        self._build_state(LOSSES)
+        joined = (*generator.output_shape[:-1], channels)
+        check_shapes("Pix2Pix", discriminator=(discriminator.input_shape, joined))
+        self.build_state(LOSSES)
 
     def batch_shapes(self):
         """Shapes of the two parts of a training batch, with None for open sizes."""
@@ -111,20 +108,16 @@ class Pix2Pix(AdversarialModel):
     def train_step(self, data):
         x, y, count = self.unpack_pair(data)
 
-        with self.tape_of(self.generator_variables) as (tape, variables):
+        with self.tape_of("generator") as tape:
             losses, fake = self.generator_losses(x, y, training=True)
-            objective = self.scaled_loss(
-                losses["generator"], self.generator_optimizer, count
-            )
-        gradients = tape.gradient(objective, variables)
+        gradients = self.gradients(tape, losses["generator"], "generator", count)
         self.generator_optimizer.apply(gradients, self.generator_variables)
 
         # The generator's gradients have read the discriminator; now it may change.
         (fake,) = run_after(gradients, fake)
-        with self.tape_of(self.discriminator_variables) as (tape, variables):
+        with self.tape_of("discriminator") as tape:
             loss = self.discriminator_loss(x, y, fake, training=True)
-            objective = self.scaled_loss(loss, self.discriminator_optimizer, count)
-        gradients = tape.gradient(objective, variables)
+        gradients = self.gradients(tape, loss, "discriminator", count)
         self.discriminator_optimizer.apply(gradients, self.discriminator_variables)
 
         self.steps_done.assign_add(1)

@@ -145,18 +145,19 @@ def image_grid(
 
 
 def loss_curves(history, names=("A", "B")):
-    """Draw CycleGAN's losses, epoch by epoch, in a panel for each kind.
+    """Draw losses, epoch by epoch, in a panel for each kind.
 
     Args:
-        history: what `CycleGAN.fit` returns, or its `.history`: a dict of lists, with
-            NaN for an epoch without that loss, which its curve leaves out.
+        history: what `fit` of a CycleGAN or another model returns, or its `.history`: a
+            dict of lists, with NaN for an epoch without that loss, which its curve
+            leaves out.
         names: what the domains A and B hold, such as ("apples", "oranges").
 
     Returns:
         A figure.
 
     Raises:
-        ValueError: when the history holds none of CycleGAN's losses.
+        ValueError: when the history holds no losses.
 
     >>> loss_curves({"validity_ab": [0.9, 0.5], "validity_ba": [0.8, 0.6]})
     <PixelFigure size 900x300 with 1 Axes>
@@ -172,14 +173,15 @@ def loss_curves(history, names=("A", "B")):
         "discriminator_b": f"discriminator of {b}",
         "discriminator_a": f"discriminator of {a}",
     }
-    panels = {}
-    for key in labels if isinstance(losses, Mapping) else ():
-        if key in losses:
-            panels.setdefault(key.partition("_")[0], []).append(key)
+    panels, losses = {}, losses if isinstance(losses, Mapping) else {}
+    others = [k for k, v in losses.items() if isinstance(v, list) and k != "epoch"]
+    for key in [key for key in labels if key in losses] or others:
+        kind = key.removeprefix("val_").partition("_")[0]
+        panels.setdefault(kind, []).append(key)
     if not panels:
         raise ValueError(
-            f"loss_curves: history is {checks.summarize(losses)}, but must hold "
-            "CycleGAN's losses. Pass what CycleGAN.fit returns, or its .history."
+            f"loss_curves: history is {checks.summarize(history)}, but must hold lists "
+            "of losses. Pass what CycleGAN.fit returns, or its .history."
         )
     lines, columns = (len(panels) + 1) // 2, min(2, len(panels))
     figure = _figure(WIDTH, 300 * lines, layout="constrained")
@@ -189,14 +191,16 @@ def loss_curves(history, names=("A", "B")):
             values = np.asarray(losses[key], "float64")
             epochs = np.asarray(losses.get("epoch", range(1, len(values) + 1)))
             known = ~np.isnan(values)
-            style = {"color": color, "ls": line, "label": labels[key]}
+            style = {"color": color, "ls": line, "label": labels.get(key, key)}
             style["marker"] = "o" if known.sum() < 3 else None
             axes.plot(epochs[known], values[known], **style)
         unit = _SQUARED.get(panel, "mean absolute difference\nin [-1, 1]")
+        if keys[0] not in labels:
+            unit = "loss"
         axes.set(xlabel="epoch", ylabel=unit, ylim=(0, None))
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend(frameon=False, fontsize=9)
-        _finish(axes, _TITLES[panel])
+        _finish(axes, _TITLES.get(panel, panel))
     return figure
 
 

@@ -1,4 +1,4 @@
-"""What `fit` shows and keeps while a CycleGAN trains: images, a film and losses."""
+"""What `fit` shows and keeps while a GAN trains: images, a film and losses."""
 
 import csv
 import math
@@ -10,19 +10,16 @@ import keras
 import numpy as np
 
 from gan_style.evaluation import plotting
-from gan_style.utils.checks import (
-    check_array,
-    check_int,
-    check_list,
-    check_path,
-    check_sequence,
-)
+from gan_style.utils.checks import check_array, check_int, check_list, check_path
 from gan_style.utils.files import atomic_write
 from gan_style.utils.images import read_image, save_image
 
 
 class _Figures(keras.callbacks.Callback):
-    """Shows the newest figure below a notebook's cell, and keeps it as a file."""
+    """Draws a figure every so many epochs and at the end.
+
+    The newest is shown below a notebook's cell and kept as a file.
+    """
 
     def __init__(self, every, folder, show, names):
         super().__init__()
@@ -32,17 +29,23 @@ class _Figures(keras.callbacks.Callback):
         self.names = check_list(owner, "names", names, "what A and B hold")
         if len(self.names) != 2:
             raise ValueError(f"{owner}: names are {names}, but must be two.")
-        if show is None:
-            # A notebook's kernel has imported IPython.
-            shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-            show = getattr(shell, "kernel", None) is not None
-        self._show = show
-        self._display = None
+        self._show = "ipykernel" in sys.modules if show is None else show
+        self._display = self._epoch = self._drawn = None
 
     def on_train_begin(self, logs=None):
-        self._display = None
+        self._display = self._epoch = self._drawn = None
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._epoch = epoch + 1
+        if self._epoch % self.every == 0:
+            self._draw()
+
+    def on_train_end(self, logs=None):
+        if self._epoch != self._drawn:
+            self._draw()
 
     def _publish(self, figure, name):
+        self._drawn = self._epoch
         if self._display is not None:
             self._display.update(figure)
         elif self._show:
@@ -54,21 +57,20 @@ class _Figures(keras.callbacks.Callback):
 
 
 class TranslationGrid(_Figures):
-    """Shows how a CycleGAN translates the same test images as it trains.
+    """Shows how a CycleGAN or Pix2Pix translates the same test images as it trains.
 
     Each image has a row: the original, its translation, the reconstruction (translated
-    back) and the identity (by the generator that should leave it unchanged).
+    back) and the identity (by the generator that should leave it unchanged); of a
+    Pix2Pix, the original, its translation and the ground truth.
 
     Args:
         test_a, test_b: a few images of each domain, all of one size: uint8
             `(count, height, width, 3)` or a list of such images.
         every: int from 1, epochs between two grids.
-        folder: path of a folder for the grids, as PNG files, and the film; or None.
+        folder: path of a folder for the grids, as PNG files, and the film `film.gif`,
+            which a restarted training continues; or None.
         show: bool, whether the newest grid appears below the cell that trains; None for
             only in a notebook.
-        film: bool, whether to make a film of the training, `folder/film.gif`, which a
-            restarted training continues.
-        every_steps: int from 1, steps between two grids, in place of `every`; or None.
         names: two strings, what A and B hold, for the titles.
 
     Raises:
@@ -80,103 +82,54 @@ class TranslationGrid(_Figures):
     """
 
     def __init__(
-        self,
-        test_a,
-        test_b,
-        every=1,
-        folder=None,
-        show=None,
-        film=True,
-        every_steps=None,
-        names=("A", "B"),
+        self, test_a, test_b, every=1, folder=None, show=None, names=("A", "B")
     ):
         super().__init__(every, folder, show, names)
-        self.test_a = _images("test_a", test_a)
-        self.test_b = _images("test_b", test_b)
-        if every_steps is not None:
-            every_steps = check_int("TranslationGrid", "every_steps", every_steps)
-        self.every_steps = every_steps
-        self.film = Film(self.folder) if film and self.folder else None
-        self._epoch = self._drawn = None
-        self._step = 0
-
-    def on_train_begin(self, logs=None):
-        super().on_train_begin()
-        self._epoch = self._drawn = None
+        owner, shape = "TranslationGrid", "(count, height, width, 3), of one size"
+        self.test_a, self.test_b = (
+            np.array(check_array(owner, name, images, 4, shape))
+            for name, images in (("test_a", test_a), ("test_b", test_b))
+        )
+        self.film = Film(self.folder) if self.folder else None
 
     def on_epoch_begin(self, epoch, logs=None):
         # Not before: a callback that restores an interrupted training has done so now.
-        step = getattr(self.model, "steps_done", self._step)
-        # On several replicas, `int` does not read a variable.
-        self._begun_at = self._step = int(getattr(step, "numpy", lambda: step)())
-        first, self._epoch = self._epoch is None, epoch
-        if first:
-            self._draw()
-
-    def on_train_batch_end(self, batch, logs=None):
-        before, self._step = self._step, self._begun_at + batch + 1
-        every = self.every_steps
-        if every and self._step // every > before // every:
-            self._draw()
-
-    def on_epoch_end(self, epoch, logs=None):
-        self._epoch = epoch + 1
-        if not self.every_steps and self._epoch % self.every == 0:
+        if self._epoch is None:
+            self._epoch = epoch
             self._draw()
 
     def on_train_end(self, logs=None):
-        if self._epoch is not None:
-            self._draw()
+        super().on_train_end()
         if self.film is not None:
             self.film.write()
 
-    def grid(self):
-        """Draw a figure of the test images as the model translates them now."""
-        self._rows = []
+    def _draw(self):
+        step = int(self.model.steps_done.numpy())
+        title = f"epoch {self._epoch}, step {step}"
+        titles, rows, row_titles = self._rows()
+        zoom = None if len(rows) < 3 else 1
+        grid = plotting.image_grid(rows, titles, row_titles, title, zoom)
+        self._publish(grid, f"epoch_{self._epoch:04}.png")
+        if self.film is not None:
+            pairs = [row[:2] for row in rows]
+            frame = plotting.image_grid(pairs, title=title, zoom=1)
+            self.film.add(step, plotting.rendered(frame))
+
+    def _rows(self):
+        translate, (a, b) = self.model.translate, self.names
+        titles, rows = ["original", "translated"], []
+        row_titles = [f"{a} to {b}"] * len(self.test_a)
+        if hasattr(self.model, "generator"):  # of a Pix2Pix
+            rows += zip(self.test_a, translate(self.test_a), self.test_b, strict=True)
+            return [*titles, "ground truth"], rows, row_titles
         for images, direction in ((self.test_a, "ab"), (self.test_b, "ba")):
             inverse = direction[::-1]
-            translated = self.model.translate(images, direction)
-            reconstructed = self.model.translate(translated, inverse)
-            identity = self.model.translate(images, inverse)
-            self._rows += zip(images, translated, reconstructed, identity, strict=True)
-        a, b = self.names
-        return plotting.image_grid(
-            self._rows,
-            titles=["original", "translated", "reconstructed", "identity"],
-            row_titles=[f"{a} to {b}"] * len(self.test_a)
-            + [f"{b} to {a}"] * len(self.test_b),
-            title=self._when(),
-            zoom=None if len(self._rows) < 3 else 1,
-        )
-
-    def _when(self):
-        epoch = "" if self.every_steps else f"epoch {self._epoch}, "
-        return f"{epoch}step {self._step}"
-
-    def _draw(self):
-        now = (self._epoch, self._step)
-        if now == self._drawn:
-            return
-        self._drawn = now
-        name = f"step_{now[1]:08}" if self.every_steps else f"epoch_{now[0]:04}"
-        self._publish(self.grid(), f"{name}.png")
-        if self.film is not None:
-            pairs = [row[:2] for row in self._rows]
-            frame = plotting.image_grid(pairs, title=self._when(), zoom=1)
-            self.film.add(self._step, plotting.rendered(frame))
-
-
-def _images(name, images):
-    owner, shape = "TranslationGrid", "(count, height, width, 3)"
-    check_sequence(owner, name, images, "images (height, width, 3)")
-    images = [check_array(owner, name, image) for image in images]
-    shapes = sorted({image.shape for image in images})
-    if len(shapes) != 1:
-        raise ValueError(
-            f"{owner}: {name} has images of the shapes {shapes}, but must have one or "
-            f"more, of one shape. Pass data.{name}[:3], for example."
-        )
-    return check_array(owner, name, np.stack(images), 4, shape)
+            translated = translate(images, direction)
+            reconstructed = translate(translated, inverse)
+            identity = translate(images, inverse)
+            rows += zip(images, translated, reconstructed, identity, strict=True)
+        row_titles += [f"{b} to {a}"] * len(self.test_b)
+        return [*titles, "reconstructed", "identity"], rows, row_titles
 
 
 class Film:
@@ -221,7 +174,7 @@ class Film:
 
 
 class LossCurves(_Figures):
-    """Plots CycleGAN's losses after every epoch.
+    """Plots the losses after every epoch.
 
     Args:
         folder: path of a folder for `losses.png` and `losses.csv`, or None. A restarted
@@ -241,57 +194,50 @@ class LossCurves(_Figures):
 
     def __init__(self, folder=None, every=1, show=None, names=("A", "B")):
         super().__init__(every, folder, show, names)
-        self._epochs = []
+        self._rows = []
 
     @property
     def history(self):
         """A dict of lists, "epoch" and the losses; NaN where an epoch lacks one."""
-        names = dict.fromkeys(name for row in self._epochs for name in row)
-        return {n: [row.get(n, math.nan) for row in self._epochs] for n in names}
+        names = dict.fromkeys(name for row in self._rows for name in row)
+        return {n: [row.get(n, math.nan) for row in self._rows] for n in names}
 
     def on_train_begin(self, logs=None):
         super().on_train_begin()
-        self._epochs = []
+        self._rows = []
 
     def on_epoch_end(self, epoch, logs=None):
-        if not self._epochs and epoch and self.folder is not None:
-            self._read_before(epoch)
+        file = self.folder and self.folder / "losses.csv"
+        if file and epoch and not self._rows and file.exists():
+            self._rows = _read_rows(file, epoch)
         losses = {name: float(value) for name, value in (logs or {}).items()}
-        self._epochs.append({"epoch": epoch + 1, **losses})
-        if self.folder is not None:
-            self._write()
-        if (epoch + 1) % self.every == 0:
-            self._draw()
-
-    def on_train_end(self, logs=None):
-        if self._epochs and self._epochs[-1]["epoch"] % self.every:
-            self._draw()
+        self._rows.append({"epoch": epoch + 1, **losses})
+        if file:
+            with (
+                atomic_write(file) as partial,
+                open(partial, "w", newline="", encoding="utf-8") as text,
+            ):
+                writer = csv.DictWriter(text, self.history)
+                writer.writeheader()
+                writer.writerows(self._rows)
+        super().on_epoch_end(epoch)
 
     def _draw(self):
         self._publish(plotting.loss_curves(self.history, self.names), "losses.png")
 
-    def _read_before(self, epoch):
-        path = self.folder / "losses.csv"
-        if not path.exists():
-            return
-        try:
-            with open(path, newline="", encoding="utf-8") as file:
-                for cells in csv.DictReader(file):
-                    row = {n: float(cell) for n, cell in cells.items() if cell != ""}
-                    row["epoch"] = int(row["epoch"])
-                    if row["epoch"] <= epoch:
-                        self._epochs.append(row)
-        except (KeyError, TypeError, ValueError, OverflowError, csv.Error) as error:
-            raise ValueError(
-                f"LossCurves: {path} is damaged or another file ({error}), but must be "
-                "written by LossCurves. Move it away, or pass another folder."
-            ) from error
 
-    def _write(self):
-        with (
-            atomic_write(self.folder / "losses.csv") as partial,
-            open(partial, "w", newline="", encoding="utf-8") as file,
-        ):
-            writer = csv.DictWriter(file, self.history)
-            writer.writeheader()
-            writer.writerows(self._epochs)
+def _read_rows(path, epochs):
+    """Read the losses of so many epochs, a dict each."""
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = [
+                {name: float(cell) for name, cell in cells.items() if cell != ""}
+                for cells in csv.DictReader(file)
+            ]
+        rows = [{**row, "epoch": int(row["epoch"])} for row in rows]
+        return [row for row in rows if row["epoch"] <= epochs]
+    except (KeyError, TypeError, ValueError, OverflowError, csv.Error) as error:
+        raise ValueError(
+            f"LossCurves: {path} is damaged or another file ({error}), but must be "
+            "written by LossCurves. Move it away, or pass another folder."
+        ) from error

@@ -2,23 +2,18 @@
 
 All state of a model is in its variables, the step included, and `gan_style.datasets`
 returns the batch of any step. So a saved model is enough to resume from, even within an
-epoch. Prefer `SaveAndResume`, which replaces its file atomically.
-
-`keras.callbacks.BackupAndRestore` works as well, at epochs or with an integer
-`save_freq`: Keras (3.15) would repeat the noted epoch on top of the steps that the
-weights already have, but `fit` reads the step instead. If the process is killed while
-it writes, or the disk is full, it needs `double_checkpoint=True`.
+epoch. `keras.callbacks.BackupAndRestore` works as well, at epochs or with an integer
+`save_freq`, as `fit` reads the step and not the epoch that Keras (3.15) notes; it needs
+`double_checkpoint=True` if the process may be killed while it writes.
 """
 
 import collections
 import contextlib
 import json
 import math
-import struct
 import tempfile
 import warnings
 import zipfile
-import zlib
 
 import h5py
 import keras
@@ -29,21 +24,14 @@ from keras.src.utils.naming import to_snake_case
 from gan_style.utils.checks import check_int, check_path
 from gan_style.utils.files import atomic_write, check_stored, check_writable
 
-# What Keras and h5py raise at files that do not fit.
-_BROKEN = (
-    *(OSError, ValueError, TypeError, KeyError, IndexError, AttributeError),
-    *(RuntimeError, EOFError, MemoryError, OverflowError, UserWarning),
-    *(zipfile.BadZipFile, zlib.error, struct.error, tf.errors.OpError),
-)
-_NOTES = "gan_style_training.json"  # within the file, where Keras does not look
+_NOTE = "gan_style_training.json"  # within the file, where Keras does not look
 
 
 def patch_keras_saving_leak():
     """Keep Keras (3.12 to 3.15) from leaking 72 KiB per optimizer it saves.
 
-    To learn which attributes not to save, Keras builds a layer or an optimizer for each
-    of the model's, as it looks up under one name what it stores under another, and
-    TensorFlow keeps a part of it. Here it finds what it looks for, in half the time,
+    To learn which attributes not to save, it builds an optimizer each time, as it looks
+    up under one name what it stores under another. Here it finds what it looks for,
     until `keras.utils.clear_session()`.
     """
     try:
@@ -59,7 +47,7 @@ def patch_keras_saving_leak():
 
 def state_variables(model):
     """List the variables that a training resumes from, the optimizers' last."""
-    optimizers = (model.generator_optimizer, model.discriminator_optimizer)
+    optimizers = model.optimizer.optimizers
     return [*model.variables, *(v for o in optimizers for v in o.variables)]
 
 
@@ -68,19 +56,10 @@ def weights_are_finite(model):
     return all(np.isfinite(v.numpy()).all() for v in model.trainable_weights)
 
 
-def check_keras_path(owner, path):
-    """Return the path of a .keras file as `pathlib.Path`, or raise a `ValueError`."""
-    path = check_path(owner, "path", path)
-    if path.suffix != ".keras":
-        raise ValueError(f"{owner}: path is {str(path)!r}, but must be a .keras file.")
-    return path
+def save_state(model, path, partial=None, note=None):
+    """Replace a file by a compiled model and a note, atomically.
 
-
-def save_state(model, path, partial=None, **notes):
-    """Replace a file by a compiled model and some named texts, atomically.
-
-    `partial`, the name to write under, should be the same each time, so that a killed
-    process leaves one such file at most.
+    `partial` is the name to write under; a killed process leaves one such file at most.
     """
     patch_keras_saving_leak()
     # HDF5, which adds 2 to 3.5 KiB to each, may crash on a full disk. It writes there
@@ -90,9 +69,9 @@ def save_state(model, path, partial=None, **notes):
     partial = partial or f".{path.stem}.part.keras"
     with atomic_write(path, partial, durable=True, needs=needs) as written:
         model.save(written)
-        with zipfile.ZipFile(written, "a") as archive:
-            for name, text in notes.items():
-                archive.writestr(name, text)
+        if note is not None:
+            with zipfile.ZipFile(written, "a") as archive:
+                archive.writestr(_NOTE, json.dumps(note))
 
 
 def load_state(owner, model, path):
@@ -103,7 +82,7 @@ def load_state(owner, model, path):
             # Keras would continue without the state of the optimizers, for example.
             warnings.filterwarnings("error", message="Skipping")
             _load_weights(model, path)
-    except _BROKEN as error:
+    except Exception as error:  # Keras, h5py and zlib raise many kinds
         raise ValueError(
             f"{owner}: {path} is damaged, or is the state of another model "
             f"({type(error).__name__}: {str(error)[:300]}). Remove it or give another "
@@ -114,27 +93,26 @@ def load_state(owner, model, path):
 def _load_weights(model, path):
     with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
         # Keras finds layers by class; this one of version 0.1 is gone.
-        if b"gan_style>EncoderConv2D" not in archive.read("config.json"):
-            return model.load_weights(path)
-        path = archive.extract("model.weights.h5", folder)
-        with h5py.File(path, "r+") as file:
-            links = []
-            file.visititems_links(lambda _, link: links.append(type(link)))
-            if {*links} != {h5py.HardLink}:
-                raise ValueError("it links to other files")
-            for name in file:
-                if f"{name}/layers" in file:
-                    _rename_layers(file[name]["layers"], getattr(model, name).layers)
+        if b"gan_style>EncoderConv2D" in archive.read("config.json"):
+            path = archive.extract("model.weights.h5", folder)
+            with h5py.File(path, "r+") as file:
+                links = []
+                file.visititems_links(lambda _, link: links.append(type(link)))
+                if {*links} != {h5py.HardLink}:
+                    raise ValueError("it links to other files")
+                for name in file:
+                    if f"{name}/layers" in file:
+                        _rename_layers(file[name]["layers"], getattr(model, name))
         model.load_weights(path)
 
 
-def _rename_layers(groups, layers):
+def _rename_layers(groups, network):
     """Name a network's groups in a file after the present classes of its layers."""
     old = {group["vars"].attrs["name"]: name for name, group in groups.items()}
     for name in old.values():
         groups.move(name, f"old {name}")
     count = collections.Counter()
-    for layer in layers:
+    for layer in network.layers:
         kind = to_snake_case(type(layer).__name__)
         new = f"{kind}_{count[kind]}" if count[kind] else kind
         count[kind] += 1
@@ -146,10 +124,8 @@ class SaveAndResume(keras.callbacks.Callback):
 
     Pass it to `CycleGAN.fit` with a dataset of `gan_style.datasets`, and start the same
     script again after an interruption: it loads the file and trains the steps that are
-    left of `epochs`, none after a finished training. One file is for one call of `fit`.
-
-    The file is replaced atomically, and not by weights that are not finite.
-    `keras.saving` loads it as any other model.
+    left of `epochs`. One file is for one call of `fit`. It is replaced atomically, only
+    by finite weights, and `keras.saving` loads it as any other model.
 
     Args:
         path: path of the file, `NAME.keras`. Its folder is made.
@@ -164,33 +140,30 @@ class SaveAndResume(keras.callbacks.Callback):
 
     def __init__(self, path, every=None):
         super().__init__()
-        self.path = check_keras_path("SaveAndResume", path)
-        if every is not None:
-            every = check_int("SaveAndResume", "every", every)
-        self.every = every
+        owner = "SaveAndResume"
+        self.path = check_path(owner, "path", path)
+        if self.path.suffix != ".keras":
+            raise ValueError(f"{owner}: path is {path}, but must be a .keras file.")
+        self.every = None if every is None else check_int(owner, "every", every)
         self._first_step = self._saved_step = None
 
     def resume(self, model):
         """Load the saved state, if any; return the step at which the training began."""
         check_writable(self.path.parent)
-        self._first_step = int(model.steps_done.numpy())
+        first_step = int(model.steps_done.numpy())
         if self.path.exists():
             load_state("SaveAndResume", model, self.path)
-            self._first_step = self._read_first_step(int(model.steps_done.numpy()))
-        self._saved_step = int(model.steps_done.numpy())
-        return self._first_step
-
-    def _read_first_step(self, steps_done):
-        try:
-            with zipfile.ZipFile(self.path) as file:
-                first_step = json.loads(file.read(_NOTES))["first_step"]
-            if type(first_step) is not int or not 0 <= first_step <= steps_done:
-                raise ValueError(f"first step {first_step!r} of {steps_done}")
-        except _BROKEN as error:
-            raise ValueError(
-                f"SaveAndResume: {self.path} was not saved by SaveAndResume, or was "
-                f"changed ({error}). Give another path, or load it as a model."
-            ) from error
+            try:
+                with zipfile.ZipFile(self.path) as file:
+                    first_step = json.loads(file.read(_NOTE))["first_step"]
+                if first_step not in range(int(model.steps_done.numpy()) + 1):
+                    raise ValueError(f"first step {first_step!r} is not one of its own")
+            except Exception as error:
+                raise ValueError(
+                    f"SaveAndResume: {self.path} was not saved by SaveAndResume, or "
+                    f"was changed ({error}). Give another path, or load it as a model."
+                ) from error
+        self._first_step, self._saved_step = first_step, int(model.steps_done.numpy())
         return first_step
 
     def on_train_begin(self, logs=None):
@@ -224,8 +197,7 @@ class SaveAndResume(keras.callbacks.Callback):
             message = f"weights are not finite at step {step}, so {self.path} is kept."
             warnings.warn(f"SaveAndResume: {message}", stacklevel=2)
             return
-        notes = json.dumps({"first_step": self._first_step})
-        save_state(self.model, self.path, **{_NOTES: notes})
+        save_state(self.model, self.path, note={"first_step": self._first_step})
         self._saved_step = step
 
 
@@ -254,30 +226,33 @@ class _AlignEpochs(keras.callbacks.Callback):
 
 
 @contextlib.contextmanager
-def resumable(model, dataset, callbacks, options):
-    """Yield the dataset (with a cursor), callbacks and options to resume `fit` with."""
-    cursor = dataset.cursor
-    options = {"shuffle": False, **options}  # the dataset shuffles; Keras would warn
+def resumable(model, options):
+    """Change the options of `fit` to resume, if their dataset has a cursor."""
+    cursor = getattr(options.get("x"), "cursor", None)
+    if cursor is None:
+        yield
+        return
+    options.setdefault("shuffle", False)  # the dataset shuffles; Keras would warn
     steps = options.pop("steps_per_epoch", None)
     if steps is None:
         steps = cursor.steps_per_epoch
     else:
-        dataset = cursor.dataset(steps)
+        options["x"] = cursor.dataset(steps)
     first_step = int(model.steps_done.numpy())
     first_epoch = options.get("initial_epoch", 0)
-    callbacks = list(callbacks or [])
-    for callback in callbacks:
+    for callback in options["callbacks"]:
         if isinstance(callback, SaveAndResume):
             first_step = callback.resume(model)
     done = int(model.steps_done.numpy()) - first_step
     options["initial_epoch"] = first_epoch + max(done, 0) // steps
     align = _AlignEpochs(cursor, steps, first_step - first_epoch * steps)
+    options["callbacks"] = [align, *options["callbacks"]]
     cursor.failure = None
     with warnings.catch_warnings():
         # An epoch that began before the interruption is shorter now.
         warnings.filterwarnings("ignore", message="Your input ran out of data")
         try:
-            yield dataset, [align, *callbacks], options
+            yield
         except tf.errors.OpError as error:
             if cursor.failure is None:
                 raise

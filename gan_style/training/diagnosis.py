@@ -7,44 +7,47 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from gan_style.training.checkpoints import (
-    check_keras_path,
-    save_state,
-    state_variables,
-    weights_are_finite,
-)
+from gan_style.training.checkpoints import state_variables, weights_are_finite
 from gan_style.utils.checks import check_array, check_int
 from gan_style.utils.images import luma
 
 _SHAPE = "(count, height, width, channels)"
+_SENTENCES = {
+    "inverted": "from {0} to {1}, light comes out dark (luminance correlates by "
+    "{2:.2f}): start again with another seed and a larger identity_weight, such as 5.",
+    "collapsed": "from {0} to {1}, all images come out nearly the same ({2:.0%} of the "
+    "originals' variation is left): go back to an earlier state with a lower learning "
+    "rate or a larger reconstruction_weight.",
+    "discriminator won": "the discriminator of {1} has won (its loss is {2:.3f}, {3} "
+    "{4:.2f}), so its gradient says little: lower the discriminators' learning rate, "
+    "give them fewer filters, or train on more images.",
+    "not finite": "losses are not finite, so training stops. {0}. Look for such "
+    "numbers in the images.",
+}
 
 
 class Finding(NamedTuple):
-    """A failure, noticed at a step.
-
-    `kind` is "inverted", "collapsed", "discriminator won" or "not finite", `where` the
-    direction or None, and `sentence` says what is wrong and what to do.
-    """
+    """A failure of a kind, noticed at a step in a direction; a sentence says it all."""
 
     step: int
-    kind: str
+    kind: str  # a key of _SENTENCES
     where: str | None
     sentence: str
 
 
 class Diagnosis(keras.callbacks.Callback):
-    """Says in one sentence what goes wrong, and what to do about it.
+    """Prints what goes wrong, and what to do about it.
 
-    It regularly translates a few test images, and looks at the losses that `fit` has
-    computed anyway. What it sees `patience` times in a row, it says, once:
+    It regularly translates a few test images, and looks at the losses of `fit`. What it
+    sees `patience` times in a row, it prints, once:
 
     - **inverted**: light comes out dark, and dark light. If both generators do it, the
       reconstruction is as good as ever, so it stays.
     - **collapsed**: about the same image comes out, whatever goes in.
     - **discriminator won**: it is sure of every image, so its gradient says little.
 
-    Losses that are **not finite** it says at once. It stops the training, restores the
-    last good state, which it copies in memory at each check, and saves it as `path`. It
+    When losses are **not finite**, it stops the training at once and restores the last
+    good state, which it copies in memory at each check: save the model after `fit`. It
     ignores steps that loss scaling skips.
 
     Args:
@@ -52,14 +55,12 @@ class Diagnosis(keras.callbacks.Callback):
             [-1, 1], `(count, height, width, channels)`.
         every: int from 1, steps between two checks.
         patience: int from 1, checks in a row that must see the same.
-        path: path for the last good state, `NAME.keras`, or None for no file.
-        say: function that gets each sentence.
 
     Attributes:
         findings: a list of `Finding`.
 
     Raises:
-        ValueError: for an argument of another kind.
+        ValueError: for an argument of another kind, or a model that is no `CycleGAN`.
 
     >>> class Negative:
     ...     def translate(self, images, direction):
@@ -72,29 +73,31 @@ class Diagnosis(keras.callbacks.Callback):
     Step 300: from B to A, light comes out dark (luminance correlates by -1.00): ...
     """
 
-    def __init__(self, test_a, test_b, every=100, patience=3, path=None, say=print):
+    def __init__(self, test_a, test_b, every=100, patience=3):
         super().__init__()
         self.test = {"ab": _test("test_a", test_a), "ba": _test("test_b", test_b)}
         self.every = check_int("Diagnosis", "every", every)
         self.patience = check_int("Diagnosis", "patience", patience)
-        self.path = None if path is None else check_keras_path("Diagnosis", path)
-        self.say = say
-        self.findings = []
-        self.on_train_begin()
+        self.findings, self._in_a_row = [], Counter()
 
     def on_train_begin(self, logs=None):
+        if hasattr(self.model, "generator"):
+            raise ValueError(
+                "Diagnosis: the model is a Pix2Pix, but must be a CycleGAN. Pass pairs "
+                "to fit as validation_data, whose losses tell as much."
+            )
         self._in_a_row = Counter()
         self._good = None  # step and values of the last good state
-        self._sums = Counter()  # of the losses of all steps
+        self._recent = Counter()  # sums of the losses since the last check
 
     def on_epoch_begin(self, epoch, logs=None):
         # Not before: a callback that restores an interrupted training has done so now.
-        self._epoch_step = self._step = int(self.model.steps_done.numpy())
-        self._epoch_sums = self._sums
+        self._step = self._epoch_step = int(self.model.steps_done.numpy())
+        self._sums = Counter()  # of the losses of this epoch
         self._overflown = False
         if self._good is None:
             self._keep_if_good()
-            self._checked_step, self._checked_sums = self._step, Counter()
+            self._checked_step = self._step
 
     def on_train_batch_end(self, batch, logs=None):
         self._step = self._epoch_step + batch + 1
@@ -102,8 +105,9 @@ class Diagnosis(keras.callbacks.Callback):
         # These are means over the epoch so far, and once not finite stay so.
         means = {k: v for k, v in (logs or {}).items() if isinstance(v, float)}
         if math.isfinite(sum(means.values())):
+            self._recent.subtract(self._sums)
             self._sums = Counter({k: v * (batch + 1) for k, v in means.items()})
-            self._sums.update(self._epoch_sums)
+            self._recent.update(self._sums)
         elif (steps >= self.every or not self._overflown) and not self._was_skipped():
             self._stop()
             return
@@ -112,113 +116,94 @@ class Diagnosis(keras.callbacks.Callback):
         # If the state is not good, the next losses will show it.
         if steps >= self.every and self._keep_if_good():
             if not self._overflown:
-                sums, before = self._sums, self._checked_sums
-                recent = {name: (sums[name] - before[name]) / steps for name in sums}
+                recent = {name: total / steps for name, total in self._recent.items()}
                 self.look_at_losses(self._step, recent)
             self.look_at_images(self._step)
-            self._checked_step, self._checked_sums = self._step, self._sums
+            self._checked_step, self._recent = self._step, Counter()
 
     def look_at_losses(self, step, losses):
         """Look for a discriminator that has won, in a dict of recent mean losses."""
         for direction in self.test:
-            to, validity = direction[1], f"validity_{direction}"
-            loss = losses.get(f"discriminator_{to}", 1.0)
-            passes = losses.get(validity, 0.0)
-            sentence = (
-                f"the discriminator of {to.upper()} has won (its loss is {loss:.3f}, "
-                f"{validity} {passes:.2f}), so its gradient says little: lower the "
-                "discriminators' learning rate, give them fewer filters, or train on "
-                "more images."
-            )
-            won = loss < 0.02 and passes > 0.9
-            self._note(won, step, "discriminator won", direction, sentence)
+            name = f"validity_{direction}"
+            loss = losses.get(f"discriminator_{direction[1]}", 1.0)
+            validity = losses.get(name, 0.0)
+            won = loss < 0.02 and validity > 0.9
+            self._note(won, step, "discriminator won", direction, loss, name, validity)
 
     def look_at_images(self, step):
         """Look for inverted colours and for collapse in the test images."""
         for direction, images in self.test.items():
             translated = self.model.translate(images, direction)
-            way = "from {} to {}".format(*direction.upper())
             correlation = luminance_correlation(images, translated)
-            sentence = (
-                f"{way}, light comes out dark (luminance correlates by "
-                f"{correlation:.2f}): start again with another seed and a larger "
-                "identity_weight, such as 5, for training seldom recovers from this."
-            )
-            self._note(correlation < -0.3, step, "inverted", direction, sentence)
+            self._note(correlation < -0.3, step, "inverted", direction, correlation)
             ratio = diversity_ratio(images, translated)
-            sentence = (
-                f"{way}, all images come out nearly the same ({ratio:.0%} of the "
-                "originals' variation is left): go back to an earlier state with a "
-                "lower learning rate or a larger reconstruction_weight."
-            )
-            self._note(ratio < 0.1, step, "collapsed", direction, sentence)
+            self._note(ratio < 0.1, step, "collapsed", direction, ratio)
 
-    def _note(self, seen, step, kind, where, sentence):
-        self._in_a_row[kind, where] = self._in_a_row[kind, where] + 1 if seen else 0
-        said = any(finding[1:3] == (kind, where) for finding in self.findings)
-        if self._in_a_row[kind, where] >= self.patience and not said:
-            self._tell(step, kind, where, sentence)
+    def _note(self, seen, step, kind, where, *measured):
+        times = self._in_a_row[kind, where] + 1 if seen else 0
+        self._in_a_row[kind, where] = times
+        known = any(finding[1:3] == (kind, where) for finding in self.findings)
+        if times >= self.patience and not known:
+            self._tell(step, kind, where, *where.upper(), *measured)
 
-    def _tell(self, step, kind, where, sentence):
-        self.findings.append(Finding(step, kind, where, f"Step {step}: {sentence}"))
-        self.say(self.findings[-1].sentence)
-
-    def _state(self):
-        means = {id(v) for metric in self.model.metrics for v in metric.variables}
-        return [v for v in state_variables(self.model) if id(v) not in means]
+    def _tell(self, step, kind, where, *values):
+        sentence = f"Step {step}: {_SENTENCES[kind].format(*values)}"
+        self.findings.append(Finding(step, kind, where, sentence))
+        print(sentence)
 
     def _keep_if_good(self):
         """Copy the state if it is finite; return whether it is."""
-        values = [variable.numpy() for variable in self._state()]
+        means = {id(v) for metric in self.model.metrics for v in metric.variables}
+        variables = [v for v in state_variables(self.model) if id(v) not in means]
+        state = [(variable, variable.numpy()) for variable in variables]
         # A sum is finite only if all is, and needs no memory.
-        good = all(np.isfinite(np.sum(v)) for v in values if v.dtype.kind not in "iub")
+        floats = [value for _, value in state if value.dtype.kind not in "iub"]
+        good = all(np.isfinite(np.sum(value)) for value in floats)
         if good:
-            self._good = (self._step, values)
+            self._good = (self._step, state)
         return good
 
     def _was_skipped(self):
         """Return whether loss scaling has kept such numbers away from the weights."""
-        optimizers = self.model.generator_optimizer, self.model.discriminator_optimizer
-        kinds = [isinstance(o, keras.optimizers.LossScaleOptimizer) for o in optimizers]
-        return any(kinds) and weights_are_finite(self.model)
+        scaled = keras.optimizers.LossScaleOptimizer
+        any_scaled = any(isinstance(o, scaled) for o in self.model.optimizer.optimizers)
+        return any_scaled and weights_are_finite(self.model)
 
     def _stop(self):
         self.model.stop_training = True
-        sentence = "losses are not finite, so training stops; "
-        if self._good is None:
-            sentence += "they never were: build the model anew or load a file, "
-        else:
-            step, values = self._good
-            for variable, value in zip(self._state(), values, strict=True):
+        advice = "They never were: build the model anew or load a file"
+        if self._good is not None:
+            step, state = self._good
+            for variable, value in state:
                 variable.assign(value)
-            if self.path:
-                save_state(self.model, self.path)
-            place = f" and in {self.path}" if self.path else ""
-            sentence += (
-                f"the state of step {step} is in the model{place}: resume from there "
-                "with half the learning rate (or mixed_bfloat16 in place of "
-                "mixed_float16), "
+            advice = (
+                f"The state of step {step} is in the model: resume from there with "
+                "half the learning rate, or mixed_bfloat16 for mixed_float16"
             )
-        sentence += "and look for such numbers in the images."
-        self._tell(self._step, "not finite", None, sentence)
+        self._tell(self._step, "not finite", None, advice)
 
 
 def luminance_correlation(images, translated):
     """Correlate luminance over each image's pixels: from -1 (inverted) to 1, averaged.
 
-    The images are `(count, height, width, channels)`; an image of one luminance counts
-    as 0.
+    An image of one luminance counts as 0.
 
     >>> x = np.linspace(0, 1, 32).reshape(2, 4, 4, 1)
     >>> round(luminance_correlation(x, 1 - x / 2), 6)
     -1.0
     """
-    pair = _pair("luminance_correlation", images, translated)
-    x, y = (z - z.mean(axis=1, keepdims=True) for z in map(_luminance, pair))
+    x, y = _luminance(images), _luminance(translated)
     scale = np.sqrt((x * x).sum(axis=1) * (y * y).sum(axis=1))
-    products = (x * y).sum(axis=1)
-    usable = scale > 1e-12
-    return float(np.mean(np.where(usable, products / np.where(usable, scale, 1), 0)))
+    scale[scale <= 1e-12] = math.inf
+    return float(np.mean((x * y).sum(axis=1) / scale))
+
+
+def _luminance(images):
+    """Return each image's luminance, centred, as a row of float64."""
+    images = np.asarray(images, "float64")
+    grey = luma(images) if images.shape[-1] == 3 else images.mean(axis=-1)
+    rows = grey.reshape(len(grey), -1)
+    return rows - rows.mean(axis=1, keepdims=True)
 
 
 def diversity_ratio(images, translated):
@@ -230,26 +215,9 @@ def diversity_ratio(images, translated):
     """
     before, after = (
         np.std(np.asarray(array, "float64"), axis=0).mean()
-        for array in _pair("diversity_ratio", images, translated)
+        for array in (images, translated)
     )
     return float(after / before)
-
-
-def _pair(owner, images, translated):
-    images = check_array(owner, "images", images, 4, _SHAPE)
-    translated = check_array(owner, "translated", translated, 4, _SHAPE)
-    if images.shape != translated.shape or not images.size:
-        raise ValueError(
-            f"{owner}: translated has the shape {translated.shape}, but must have that "
-            f"of images, {images.shape}, and some pixels."
-        )
-    return images, translated
-
-
-def _luminance(images):
-    images = np.asarray(images, "float64")
-    grey = luma(images) if images.shape[-1] == 3 else images.mean(axis=-1)
-    return grey.reshape(len(grey), -1)
 
 
 def _test(name, images):

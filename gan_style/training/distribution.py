@@ -1,16 +1,13 @@
 """Training on several GPUs, and on several machines.
 
 On one machine, `CycleGAN.fit` works under `tf.distribute.MirroredStrategy`. On several
-Keras' `fit` does not (3.15 fails as it converts a batch), so `train` runs the step.
-docs/distributed.md says how to start either.
+Keras' `fit` does not (3.15), so `train` runs the step: see docs/distributed.md.
 """
-
-import os
-import re
 
 import tensorflow as tf
 
 from gan_style.training.checkpoints import load_state, save_state, weights_are_finite
+from gan_style.training.guards import check_batch_size
 from gan_style.utils.checks import check_int, check_path, summarize
 from gan_style.utils.files import check_writable
 
@@ -33,11 +30,8 @@ def train(model, dataset, steps, folder=None, every=500, report=None):
         folder: path for the states, `worker_0_step_500.keras` and so on, each a
             complete model: one for all workers, or one on each machine. None for none.
         every: int from 1, steps between two states, and between two reports.
-        report: function of the step and a dict, the mean losses since the last report;
-            called on each worker.
-
-    Returns:
-        The reports, a list of `(step, losses)`.
+        report: function that each worker calls with the step and a dict, the mean
+            losses since the last report; None for none.
 
     Raises:
         ValueError: for a batch that the replicas cannot share, another dataset, states
@@ -49,67 +43,51 @@ def train(model, dataset, steps, folder=None, every=500, report=None):
     >>> model = CycleGAN(*networks, pool_size=2, seed=0)
     >>> model.compile()
     >>> data = datasets.load("samples/fruit", 16, train_count=2, test_count=0)
-    >>> [(step, losses)] = train(model, data.train, steps=2)
-    >>> step, sorted(losses)[0]
-    (2, 'discriminator_a')
+    >>> train(model, data.train, steps=2, report=lambda step, losses: print(step))
+    2
     """
-    if not hasattr(model, "steps_done"):
-        raise ValueError(
-            f"train: model is {summarize(model)}, but must be a compiled CycleGAN."
-        )
     steps = check_int("train", "steps", steps)
     every = check_int("train", "every", every)
+    cursor = getattr(dataset, "cursor", None)
+    if cursor is None or not hasattr(model, "steps_done"):
+        raise ValueError(
+            f"train: model and dataset are {summarize(model)} and {summarize(dataset)},"
+            " but must be a compiled CycleGAN and `train` of gan_style.datasets.load."
+        )
     strategy = model.distribute_strategy
-    _check_dataset(dataset, strategy)
-    states = _States(folder, strategy) if folder is not None else None
+    replicas = strategy.num_replicas_in_sync
+    check_batch_size("train", dataset.element_spec[0].shape[0], replicas)
+    states = None if folder is None else _States(folder, strategy)
     if states:
         states.resume(model)
-    done = int(model.steps_done.numpy())
-    if done >= steps:
-        return []
-
-    cursor, left = dataset.cursor, steps - done
-    cursor.step = done
+    cursor.step = done = int(model.steps_done.numpy())
+    left = steps - done
+    if left <= 0:
+        return
 
     def share(context):
         workers = context.num_input_pipelines
-        parts = strategy.num_replicas_in_sync // workers
+        parts = replicas // workers
         return cursor.dataset(left, context.input_pipeline_id, workers, parts)
 
     @tf.function
     def step(batch):
         strategy.run(model.train_step, args=(batch,))
 
-    reports = []
     model.reset_metrics()
-    for batch in strategy.distribute_datasets_from_function(share):
+    batches = strategy.distribute_datasets_from_function(share)
+    for batch in batches:
         step(batch)
         done += 1
         if done % every and done < steps:
             continue
         # Every worker must ask for the means, which are those of all workers.
         losses = {name: float(m.result()) for name, m in model.loss_means.items()}
-        reports.append((done, losses))
         if report is not None:
             report(done, losses)
         model.reset_metrics()
         if states:
             states.save(model, done)
-    return reports
-
-
-def _check_dataset(dataset, strategy):
-    if getattr(dataset, "cursor", None) is None:
-        raise ValueError(
-            f"train: dataset is {summarize(dataset)}, but must be `train` of "
-            "gan_style.datasets.load."
-        )
-    batch, replicas = dataset.element_spec[0].shape[0], strategy.num_replicas_in_sync
-    if batch % replicas:
-        raise ValueError(
-            f"train: dataset has batches of {batch} pairs, but must have batches that "
-            f"{replicas} replicas can share. Pass batch_size={replicas} to load."
-        )
 
 
 class _States:
@@ -119,48 +97,39 @@ class _States:
         self.folder = check_path("train", "folder", folder)
         self.strategy = strategy
         resolver = getattr(strategy, "cluster_resolver", None)
-        self.worker = getattr(resolver, "task_id", None) or 0
+        self.worker = f"worker_{getattr(resolver, 'task_id', None) or 0}"
 
     def _path(self, step):
-        return self.folder / f"worker_{self.worker}_step_{step}.keras"
+        return self.folder / f"{self.worker}_step_{step}.keras"
 
     def _steps(self):
-        name = re.compile(rf"worker_{self.worker}_step_(\d+)\.keras")
-        found = map(name.fullmatch, os.listdir(self.folder))
-        return sorted(int(match[1]) for match in found if match)
+        names = [path.stem for path in self.folder.glob(f"{self.worker}_step_*.keras")]
+        numbers = (name.rpartition("_")[2] for name in names)
+        return sorted(int(number) for number in numbers if number.isdecimal())
 
     def resume(self, model):
         """Load the last state that all workers have, if there is one."""
         check_writable(self.folder)
         own = self._steps()
         # No worker is ahead by more than one state: each step needs all of them.
-        step = self._minimum(own[-1] if own else 0)
+        last = own[-1] if own else 0
+        lasts = self.strategy.run(tf.function(lambda: tf.constant([last], tf.int64)))
+        step = int(tf.reduce_min(self.strategy.gather(lasts, axis=0)))
         if step and step not in own:
             raise ValueError(
-                f"train: folder is {self.folder}, where worker {self.worker} has the "
-                f"states of steps {own}, but must hold that of step {step}, the last "
-                "of another worker. Pass a new folder, on every worker."
+                f"train: folder is {self.folder}, where {self.worker} has the states "
+                f"of steps {own}, but must hold that of step {step}, the last of "
+                "another worker. Pass a new folder, on every worker."
             )
         if step:
             load_state("train", model, self._path(step))
-
-    def _minimum(self, number):
-        @tf.function
-        def gather():
-            context = tf.distribute.get_replica_context()
-            return context.all_gather(tf.constant([number], tf.int64), axis=0)
-
-        results = self.strategy.run(gather)
-        gathered = self.strategy.experimental_local_results(results)[0]
-        return int(tf.reduce_min(gathered))
 
     def save(self, model, step):
         if not weights_are_finite(model):
             raise ValueError(
                 f"train: weights at step {step} are not finite, but must be. Resume "
-                f"from the states in {self.folder} with half the learning rate, and "
-                "look for such numbers in the images."
+                f"from {self.folder} with half the learning rate, and check the images."
             )
-        save_state(model, self._path(step), f".worker_{self.worker}.part.keras")
+        save_state(model, self._path(step), f".{self.worker}.part.keras")
         for old in self._steps()[:-2]:
             self._path(old).unlink()

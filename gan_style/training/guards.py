@@ -1,22 +1,135 @@
-"""What `fit` of a GAN refuses or mentions before the first step."""
+"""What a GAN refuses or mentions before the first step."""
 
+import inspect
 import warnings
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from gan_style.utils.checks import check_range
 
-_SCHEDULE = keras.optimizers.schedules.LearningRateSchedule
-_RATE_CALLBACKS = (
-    keras.callbacks.ReduceLROnPlateau,
-    keras.callbacks.LearningRateScheduler,
-)
+
+def check_networks(owner, networks):
+    """Refuse networks, by name, that are no built models of their own."""
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            f"{owner}: Keras' backend is {keras.backend.backend()}, but must be "
+            "tensorflow. Set KERAS_BACKEND=tensorflow before Python starts."
+        )
+    names = {}
+    for name, network in networks.items():
+        if not isinstance(network, keras.Model) or not network.built:
+            raise ValueError(
+                f"{owner}: {name} is {network!r}, but must be a built keras.Model, "
+                "such as one of gan_style.models."
+            )
+        if names.setdefault(id(network), name) != name:
+            raise ValueError(
+                f"{owner}: {names[id(network)]} and {name} are one model, but must be "
+                "two. Build one for each."
+            )
+
+
+def check_shapes(owner, remedy="Build the networks for the same images.", **images):
+    """Refuse networks whose images have another shape than those of the others."""
+    for name, (shape, expected) in images.items():
+        if not tf.TensorShape(shape).is_compatible_with(expected):
+            raise ValueError(
+                f"{owner}: {name} has images {shape[1:]}, but must have "
+                f"{expected[1:]}. {remedy}"
+            )
+
+
+def check_weights(owner, model):
+    """Refuse networks without weights that training can change."""
+    for kind in ("generator", "discriminator"):
+        variables = model.variables_of(kind)
+        if not variables:
+            raise ValueError(
+                f"{owner}: no {kind} has a trainable weight. Set trainable = True on "
+                "one, and compile."
+            )
+        for variable in variables:
+            if variable.dtype in ("bfloat16", "float16"):
+                raise ValueError(
+                    f"{owner}: {variable.path} is {variable.dtype}, whose rounding is "
+                    "coarser than an optimizer's steps. Build the networks under the "
+                    f"policy mixed_{variable.dtype}."
+                )
+
+
+def check_call(model, method, args, kwargs):
+    """Bind a call of a method of Keras; refuse data that would spoil a training."""
+    owner = f"{type(model).__name__}.{method}"
+    signature = inspect.signature(getattr(keras.Model, method))
+    given = signature.bind(model, *args, **kwargs).arguments
+    del given["self"]
+    given |= given.pop("kwargs", {})
+    for name in ("sample_weight", "class_weight"):
+        if given.get(name) is not None:
+            raise ValueError(f"{owner}: {name} must be None: all images count alike.")
+    for name in ("x", "y", "validation_data"):
+        value = given.get(name)
+        if isinstance(value, tf.data.Dataset):
+            _check_spec(owner, name, value.element_spec, model.batch_shapes())
+            continue
+        for array in keras.tree.flatten(value):
+            if hasattr(array, "__array__"):
+                check_range(owner, name, array)
+    if method in ("fit", "evaluate"):
+        x, size = given.get("x"), given.get("batch_size")
+        if isinstance(x, tf.data.Dataset):
+            shape = keras.tree.flatten(x.element_spec)[0].shape
+            size = shape[0] if shape.rank else None
+        elif hasattr(x, "__len__"):
+            size = min(size or 32, len(x))
+        check_batch_size(owner, size, model.distribute_strategy.num_replicas_in_sync)
+    return given
+
+
+def _check_spec(owner, name, spec, shapes):
+    parts = spec if isinstance(spec, tuple) else [spec]
+    for part, shape in zip(parts, shapes, strict=False):
+        known = isinstance(part, tf.TensorSpec) and part.dtype.is_floating
+        if not known or not part.shape.is_compatible_with(shape):
+            raise ValueError(
+                f"{owner}: {name} is a dataset of {part}, but the networks were built "
+                f"for float32 {shape} in [-1, 1]. Batch and resize the images, and map "
+                "uint8 by tf.cast(image, 'float32') / 127.5 - 1."
+            )
+
+
+def check_batch_size(owner, size, replicas):
+    """Refuse batches that replicas cannot share."""
+    if size is not None and size % replicas:
+        raise ValueError(
+            f"{owner}: batch_size is {size}, but must be a multiple of the {replicas} "
+            "replicas, which share each batch. Pass "
+            f"batch_size={-(-size // replicas) * replicas}."
+        )
+
+
+def check_callbacks(model, owner, callbacks):
+    """Refuse callbacks that would fail at the end of an epoch; return a list."""
+    callbacks = getattr(callbacks, "callbacks", callbacks)  # of a CallbackList
+    callbacks = keras.tree.flatten(callbacks) if callbacks else []
+    known = keras.callbacks
+    refused = [known.SwapEMAWeights]
+    schedule = keras.optimizers.schedules.LearningRateSchedule
+    if any(isinstance(o._learning_rate, schedule) for o in model.optimizer.optimizers):
+        refused += [known.ReduceLROnPlateau, known.LearningRateScheduler]
+    for callback in callbacks:
+        if isinstance(callback, tuple(refused)):
+            raise ValueError(
+                f"{owner}: callbacks holds {type(callback).__name__}, whose work is "
+                "done by average_decay or by a schedule of learning rates. Leave it "
+                "out, or compile with numbers as rates."
+            )
+    return callbacks
 
 
 def rate_of(optimizer):
-    """The learning rate at the optimizer's step, as a float."""
+    """Return the learning rate at the optimizer's step, as a float."""
     rate = optimizer.learning_rate  # of several replicas, a variable without float()
     return float(rate.numpy() if hasattr(rate, "numpy") else rate)
 
@@ -27,11 +140,11 @@ class BothOptimizers:
     built = True
     weights = ()
 
-    def __bool__(self):
-        return False  # for what Keras does with a model's only optimizer
-
     def __init__(self, *optimizers):
         self.optimizers = optimizers
+
+    def __bool__(self):
+        return False  # for what Keras does with a model's only optimizer
 
     @property
     def learning_rate(self):
@@ -45,127 +158,24 @@ class BothOptimizers:
             optimizer.learning_rate = rate_of(optimizer) * factor
 
 
-def check_channels(model):
-    """Refuses a `CycleGAN` whose networks disagree on the domains' channels."""
-    ab, ba = model.generator_ab, model.generator_ba
-    a, b = ab.input_shape[-1], ba.input_shape[-1]
-    for name, network, got, expected in (
-        ("generator_ab", ab, ab.output_shape[-1], b),
-        ("generator_ba", ba, ba.output_shape[-1], a),
-        ("discriminator_a", model.d_A, model.d_A.input_shape[-1], a),
-        ("discriminator_b", model.d_B, model.d_B.input_shape[-1], b),
-    ):
-        if None not in (got, expected) and got != expected:
-            end = "gives" if network in (ab, ba) else "expects"
-            raise ValueError(
-                f"CycleGAN: {name} {end} images of {got} channels, but its domain "
-                f"has {expected}. Build the networks for one number a domain."
-            )
-    if model.identity_weight and a != b:
-        raise ValueError(
-            f"CycleGAN: identity_weight is {model.identity_weight:g}, but A has "
-            f"{a} channels and B {b}, so no image is its own translation. Pass "
-            "identity_weight=0, or images of as many channels."
-        )
+class KeepOptimizersInStep(keras.callbacks.Callback):
+    """Warns of rates of 0; as the last one, follows what `EarlyStopping` restores."""
 
-
-def check_data(model, owner, data):
-    """Refuses data that would spoil a training silently.
-
-    Args:
-        model: an `AdversarialModel`.
-        owner: who asks, for the errors.
-        data: pairs of a name and what was passed: arrays and tensors are looked
-            through, of a `tf.data.Dataset` the `element_spec`.
-
-    Raises:
-        ValueError: for numbers that are not finite or not in [-1, 1], a dataset of
-            another type than float, or one whose batches are no pairs.
-    """
-    for name, value in data:
-        if isinstance(value, tf.data.Dataset):
-            _check_spec(model, owner, name, value.element_spec)
-            continue
-        for array in keras.tree.flatten(value):
-            if isinstance(array, np.ndarray) or tf.is_tensor(array):
-                check_range(owner, name, array)
-
-
-def _check_spec(model, owner, name, spec):
-    if not isinstance(spec, tuple) or len(spec) < 2:
-        raise ValueError(
-            f"{owner}: {name} is a dataset of {spec}, but must hold pairs (a, b) of "
-            "image batches. Zip two datasets: tf.data.Dataset.zip((a, b))."
-        )
-    for part, shape in zip(spec[:2], model.batch_shapes(), strict=True):
-        dtype, given = getattr(part, "dtype", None), getattr(part, "shape", None)
-        if dtype is None or not dtype.is_floating:
-            raise ValueError(
-                f"{owner}: {name} is a dataset of {getattr(dtype, 'name', part)}, but "
-                "must hold float32 in [-1, 1]. Add "
-                ".map(lambda a, b: (tf.cast(a, 'float32') / 127.5 - 1, "
-                "tf.cast(b, 'float32') / 127.5 - 1))."
-            )
-        if given.rank is not None and not given.is_compatible_with(shape):
-            raise ValueError(
-                f"{owner}: {name} is a dataset of images {tuple(given)}, but the "
-                f"networks were built for {tuple(shape)}. Batch and resize the "
-                "images, or build the networks for theirs."
-            )
-
-
-def check_replicas(model, owner, x, batch_size):
-    """Refuses batches that leave a replica without an image at the first step."""
-    replicas = model.distribute_strategy.num_replicas_in_sync
-    if replicas == 1:
-        return
-    if isinstance(x, tf.data.Dataset):
-        first = keras.tree.flatten(x.element_spec)[0].shape
-        batch_size = first[0] if first.rank else None
-    elif hasattr(x, "__len__"):
-        batch_size = min(batch_size or 32, len(x))
-    if batch_size is not None and batch_size % replicas:
-        raise ValueError(
-            f"{owner}: batch_size is {batch_size}, but must be a multiple of the "
-            f"{replicas} replicas, which share each batch. Pass "
-            f"batch_size={-(-batch_size // replicas) * replicas}."
-        )
-
-
-def check_callbacks(model, owner, callbacks):
-    """Refuses callbacks that would fail at the end of an epoch; returns a list."""
-    if isinstance(callbacks, keras.callbacks.CallbackList):
-        callbacks = callbacks.callbacks
-    callbacks = keras.tree.flatten(callbacks) if callbacks else []
-    optimizers = (model.generator_optimizer, model.discriminator_optimizer)
-    for callback in callbacks:
-        name = type(callback).__name__
-        if isinstance(callback, keras.callbacks.SwapEMAWeights):
-            raise ValueError(
-                f"{owner}: callbacks holds {name}, but this model keeps averages of "
-                "its own. Pass average_decay to CycleGAN instead."
-            )
-        scheduled = any(isinstance(o._learning_rate, _SCHEDULE) for o in optimizers)
-        if isinstance(callback, _RATE_CALLBACKS) and scheduled:
-            raise ValueError(
-                f"{owner}: callbacks holds {name}, but generator_optimizer or "
-                "discriminator_optimizer has a schedule, which sets the rate itself. "
-                "Compile with numbers as rates, or leave the callback out."
-            )
-    return callbacks
-
-
-class WarnOfZeroRates(keras.callbacks.Callback):
-    """Says once that a schedule has ended, so that steps would change nothing."""
-
-    said = False
+    warned = False
 
     def on_epoch_begin(self, epoch, logs=None):
-        rates = [rate_of(o) for o in self.model.optimizer.optimizers]
-        if not self.said and not any(rates):
-            self.said = True
+        if not self.warned and not any(map(rate_of, self.model.optimizer.optimizers)):
+            self.warned = True
             warnings.warn(
                 "fit: both learning rates are 0, as their schedules have ended, so no "
                 "weight will change. Compile again with new optimizers to train on.",
                 stacklevel=2,
             )
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.trained = int(self.model.steps_done.numpy())
+
+    def on_train_end(self, logs=None):
+        steps = int(self.model.steps_done.numpy())
+        for optimizer in self.model.optimizer.optimizers:
+            optimizer.iterations.assign_sub(getattr(self, "trained", steps) - steps)

@@ -6,14 +6,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from gan_style.hardware.memory import (
-    DoesNotFit,
-    budget,
-    forget_peak,
-    memory_limit,
-    resident_memory,
-    say_seconds,
-)
+from gan_style.hardware import memory as machine
 from gan_style.training.checkpoints import state_variables
 from gan_style.utils.checks import check_array, check_int, check_list
 
@@ -31,30 +24,25 @@ class TrainingPlan(NamedTuple):
     memory: float
 
     def __str__(self):
+        each, total = map(machine.say_seconds, (self.seconds_per_epoch, self.seconds))
         return (
-            f"{self.epochs} epochs of {say_seconds(self.seconds_per_epoch)} "
-            f"({self.seconds_per_step:.3g} s a step): about "
-            f"{say_seconds(self.seconds)} and {self.memory / 1e9:.1f} GB"
+            f"{self.epochs} epochs of {each} ({self.seconds_per_step:.3g} s a step): "
+            f"about {total} and {self.memory / 1e9:.1f} GB"
         )
 
 
-def plan_training(
-    model, batch, steps_per_epoch, epochs=None, time=None, memory=None, machine=None
-):
-    """Plan a CycleGAN's training from two of its steps, run with `fit`'s function.
-
-    All that the steps change in the model is restored.
+def plan_training(model, batch, steps_per_epoch, epochs=None, time=None, memory=None):
+    """Plan a training from two of its steps, after which the model is restored.
 
     Args:
-        model: a compiled `CycleGAN`.
+        model: a compiled `CycleGAN` or `Pix2Pix`.
         batch: a pair `(a, b)` of image batches as in the training, float32
-            `(batch, height, width, 3)` in [-1, 1].
+            `(batch, height, width, channels)` in [-1, 1].
         steps_per_epoch: int from 1, batches of an epoch.
         epochs: int from 1, or None for as many as fit the time, 200 at most.
         time: the most it may take: seconds, or a text such as "8 hours"; or None.
         memory: the most the process may use: bytes, or a text such as "4 GB"; by
             default what the machine has left.
-        machine: a `Machine`; `this_machine()` by default.
 
     Returns:
         A `TrainingPlan`.
@@ -65,47 +53,50 @@ def plan_training(
     """
     owner = "plan_training"
     if not getattr(model, "compiled", False):
-        raise ValueError(
-            f"{owner}: model is not compiled, but must be: call compile()."
-        )
+        raise ValueError(f"{owner}: model must be compiled: call compile() first.")
     per_epoch = check_int(owner, "steps_per_epoch", steps_per_epoch)
-    if epochs is not None:
-        epochs = check_int(owner, "epochs", epochs)
-    time = None if time is None else budget("time", time)
-    limit = memory_limit(memory, machine)
-    _check_memory(_least_memory(model, batch), limit)
-    step, peak = _measure(model, batch)
-    _check_memory(peak, limit)
+    epochs = None if epochs is None else check_int(owner, "epochs", epochs)
+    time = None if time is None else machine.budget("time", time)
+    limit = machine.memory_limit(memory, None)
+    parts = check_list(owner, "batch", batch, "a pair of image batches")
+    if len(parts) != 2:
+        raise ValueError(f"{owner}: batch has {len(parts)} parts, but must have two.")
+    shape = "(count, height, width, channels)"
+    parts = [check_array(owner, "batch", part, 4, shape) for part in parts]
+
+    # A step needs at least the outputs of all layers of a generator.
+    generator = next(layer for layer in model.layers if hasattr(layer, "layers"))
+    shapes = [layer.output.shape[1:] for layer in generator.layers]
+    floats = sum(math.prod(shape) for shape in shapes if None not in shape)
+    peak = machine.resident_memory() + 4.0 * sum(map(len, parts)) * floats
+    if peak <= limit:
+        step, peak = _measure(model, parts)
+    if peak > limit:
+        raise machine.DoesNotFit(
+            f"{owner}: memory is {limit / 1e9:.1f} GB, but must be at least "
+            f"{peak / 1e9:.1f} GB. Pass smaller batches or images, or more memory."
+        )
     epoch, least = step * per_epoch, epochs or 1
     fit = max(_PAPER_EPOCHS, least)
     if time is not None:
         fit = math.floor(_MARGIN * time / epoch)
     if fit < least:
-        needed = say_seconds(least * epoch / _MARGIN)
+        needed = machine.say_seconds(least * epoch / _MARGIN)
         advice = f"epochs={fit} or less" if fit else "fewer steps"
-        raise DoesNotFit(
-            f"{owner}: time is {say_seconds(time)}, but must be at least {needed} for "
-            f"{least} epochs of {per_epoch} steps. Pass {advice}, smaller images or "
-            "more time."
+        raise machine.DoesNotFit(
+            f"{owner}: time is {machine.say_seconds(time)}, but must be at least "
+            f"{needed} for {least} epochs of {per_epoch} steps. Pass {advice}, smaller "
+            "images or more time."
         )
     epochs = epochs or min(fit, _PAPER_EPOCHS)
     return TrainingPlan(step, epoch, epochs, epochs * epoch, peak)
 
 
-def _check_memory(needed, limit):
-    if needed > limit:
-        raise DoesNotFit(
-            f"plan_training: memory is {limit / 1e9:.1f} GB, but must be at least "
-            f"{needed / 1e9:.1f} GB. Pass smaller batches or images, or more memory."
-        )
-
-
 def _measure(model, batch):
     """Measure the seconds of a step, and the process's memory at its peak, in bytes."""
-    variables = state_variables(model)
-    before = [v.numpy() for v in variables]
+    state = [(variable, variable.numpy()) for variable in state_variables(model)]
     batches = iter(tf.data.Dataset.from_tensors(tuple(batch)).repeat())
-    forget_peak()
+    machine.forget_peak()
     model.make_train_function()
     try:
         model.train_function(batches)  # compiles
@@ -116,22 +107,7 @@ def _measure(model, batch):
             float(value)  # waits for a GPU
         seconds = (perf_counter() - began) / 2
     finally:
-        for variable, value in zip(variables, before, strict=True):
+        for variable, value in state:
             variable.assign(value)
-    peak = (resident_memory(peak=True) or 0.0) - sum(value.nbytes for value in before)
+    peak = machine.resident_memory(peak=True) - sum(value.nbytes for _, value in state)
     return seconds / model.steps_per_execution, max(0.0, peak)
-
-
-def _least_memory(model, batch):
-    """Count the bytes that a step needs at least: those of a generator's outputs."""
-    parts = check_list("plan_training", "batch", batch, "a pair of image batches")
-    if len(parts) != 2:
-        raise ValueError(
-            f"plan_training: batch has {len(parts)} parts, but must be a pair (a, b)."
-        )
-    shape = "(count, height, width, channels)"
-    a, b = (check_array("plan_training", "batch", part, 4, shape) for part in parts)
-    generator = next(layer for layer in model.layers if hasattr(layer, "layers"))
-    shapes = [layer.output.shape[1:] for layer in generator.layers]
-    floats = sum(math.prod(shape) for shape in shapes if None not in shape)
-    return (resident_memory() or 0.0) + 4.0 * (len(a) + len(b)) * floats

@@ -8,7 +8,21 @@ from gan_style.utils.checks import check_int, check_number
 
 @keras.saving.register_keras_serializable(package="gan_style")
 class ConstantThenLinear(keras.optimizers.schedules.LearningRateSchedule):
-    """See `constant_then_linear`."""
+    """CycleGAN's learning rate: constant, then linear to 0.
+
+    Args:
+        learning_rate: float from 0, the rate of the first `constant_steps` steps of an
+            optimizer.
+        constant_steps: int from 0, steps before the rate begins to fall.
+        decay_steps: int from 1, steps in which it falls to 0, where it stays.
+
+    Raises:
+        ValueError: for an argument out of its range.
+
+    >>> rate = constant_then_linear(0.5, constant_steps=100, decay_steps=100)
+    >>> [float(rate(step)) for step in (0, 100, 150, 200, 300)]
+    [0.5, 0.5, 0.25, 0.0, 0.0]
+    """
 
     def __init__(self, learning_rate, constant_steps, decay_steps):
         super().__init__()
@@ -28,23 +42,4 @@ class ConstantThenLinear(keras.optimizers.schedules.LearningRateSchedule):
         return {name: getattr(self, name) for name in names}
 
 
-def constant_then_linear(learning_rate, constant_steps, decay_steps):
-    """Return CycleGAN's learning rate: constant, then linear to 0.
-
-    Args:
-        learning_rate: float from 0, the rate of the first `constant_steps` steps of an
-            optimizer.
-        constant_steps: int from 0, steps before the rate begins to fall.
-        decay_steps: int from 1, steps in which it falls to 0, where it stays.
-
-    Returns:
-        A `keras.optimizers.schedules.LearningRateSchedule`.
-
-    Raises:
-        ValueError: for an argument out of its range.
-
-    >>> rate = constant_then_linear(0.5, constant_steps=100, decay_steps=100)
-    >>> [float(rate(step)) for step in (0, 100, 150, 200, 300)]
-    [0.5, 0.5, 0.25, 0.0, 0.0]
-    """
-    return ConstantThenLinear(learning_rate, constant_steps, decay_steps)
+constant_then_linear = ConstantThenLinear

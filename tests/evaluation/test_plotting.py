@@ -326,7 +326,7 @@ def test_says_what_it_cannot_show(rows, options, message):
 
 
 def test_says_when_there_are_no_losses():
-    with pytest.raises(ValueError, match="'loss'"):
-        plotting.loss_curves({"loss": [1.0]})
+    with pytest.raises(ValueError, match="'epoch'"):
+        plotting.loss_curves({"epoch": [1]})
     with pytest.raises(ValueError, match="values is {}"):
         plotting.bars({}, "error")

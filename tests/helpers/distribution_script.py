@@ -75,6 +75,13 @@ def batches(folder, size=4):
     return datasets.load(os.path.join(folder, "images"), 16, size, seed=7).train
 
 
+def reports_of(model, dataset, *arguments):
+    """Trains; returns what each report says."""
+    reports = []
+    train(model, dataset, *arguments, report=lambda *report: reports.append(report))
+    return reports
+
+
 def worker(folder, mode):
     """One of two workers: trains six steps; "first" also begins again and dies."""
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
@@ -93,7 +100,7 @@ def worker(folder, mode):
 
     if mode == "first":
         model = built()
-        note("straight", model, train(model, train_set, 6, every=3))
+        note("straight", model, reports_of(model, train_set, 6, None, 3))
 
         def die(step, losses):
             if step == 6:
@@ -102,7 +109,8 @@ def worker(folder, mode):
         train(built(), train_set, 6, os.path.join(folder, "states"), 2, die)
     else:
         model = built()
-        reports = train(model, train_set, 6, os.path.join(folder, "states"), 2)
+        states = os.path.join(folder, "states")
+        reports = reports_of(model, train_set, 6, states, 2)
         note("resumed", model, reports)
 
 
@@ -138,7 +146,7 @@ def trained(strategy, folder, way):
     if way == "fit":
         history = model.fit(batches(folder), steps_per_epoch=3, verbose=0).history
         return before, model, {name: mean[-1] for name, mean in history.items()}
-    [(_, losses)] = train(model, batches(folder), 3)
+    [(_, losses)] = reports_of(model, batches(folder), 3)
     return before, model, losses
 
 

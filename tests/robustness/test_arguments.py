@@ -212,9 +212,6 @@ CALLS = {
     },
     "Diagnosis": lambda m, x: diagnosis.Diagnosis(x, A),
     "Diagnosis every": lambda m, x: diagnosis.Diagnosis(A, A, x),
-    "Diagnosis path": lambda m, x: diagnosis.Diagnosis(A, A, path=x),
-    "luminance_correlation": lambda m, x: diagnosis.luminance_correlation(x, A),
-    "diversity_ratio": lambda m, x: diagnosis.diversity_ratio(A, x),
     "train model": lambda m, x: distribution.train(x, m.data.train, 1),
     "train dataset": lambda m, x: distribution.train(m.model, x, 1),
     "train steps": lambda m, x: distribution.train(

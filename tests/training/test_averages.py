@@ -13,7 +13,7 @@ from helpers.cyclegans import (
     weights_of,
 )
 
-from gan_style.training.averages import averaged_copy
+from gan_style.training.adversarial import averaged_copy
 
 
 def averaging(decay=0.9, **options):

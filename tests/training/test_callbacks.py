@@ -1,14 +1,17 @@
 """What fit shows and keeps: the same images every time, files always whole."""
 
 import math
+import sys
 from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.cyclegans import random_images
 from PIL import Image, ImageSequence
 
+from gan_style import Pix2Pix, patch_discriminator, unet_generator
 from gan_style.evaluation import plotting
 from gan_style.training import LossCurves, TranslationGrid
 from gan_style.training.callbacks import Film
@@ -86,36 +89,29 @@ def frames_of(path):
         return [np.array(f.convert("RGB")) for f in ImageSequence.Iterator(film)]
 
 
-def test_a_row_is_original_translated_reconstructed_and_identity(model, images):
-    grid = TranslationGrid(*images)
-    grid.set_model(model)
+def shown(figure):
+    """The images of a figure, row by row."""
+    return [np.asarray(axes.get_images()[0].get_array()) for axes in figure.axes]
+
+
+def test_a_row_is_original_translated_reconstructed_and_identity(
+    model, images, displayed
+):
     model.steps_done.assign(1)
-    shown = [axes.get_images()[0].get_array() for axes in grid.grid().axes]
+    train(model, TranslationGrid(*images, show=True))
+    got = shown(displayed[0][0])
     a, b = images
     for row, (image, forward, inverse) in enumerate(
         [(a[0], 1, 2), (a[1], 1, 2), (b[0], 2, 1), (b[1], 2, 1)]
     ):
         for column, more in enumerate((0, forward, forward + inverse, inverse)):
-            assert np.array_equal(shown[4 * row + column], image + np.uint8(more))
+            assert np.array_equal(got[4 * row + column], image + np.uint8(more))
 
 
 def test_draws_every_so_many_epochs_and_at_both_ends(model, images, tmp_path):
     train(model, TranslationGrid(*images, every=2, folder=tmp_path), epochs=5)
     grids = [name for name in names(tmp_path) if name.startswith("epoch")]
     assert grids == [f"epoch_{n:04}.png" for n in (0, 2, 4, 5)]
-
-
-def test_draws_every_so_many_steps(model, images, tmp_path):
-    train(model, TranslationGrid(*images, every_steps=4, folder=tmp_path))
-    grids = [name for name in names(tmp_path) if name.startswith("step")]
-    assert grids == [f"step_{n:08}.png" for n in (0, 4, 6)]
-
-
-def test_draws_by_steps_where_several_run_in_one_call(images, tmp_path):
-    model = Fake()
-    model.compile(steps_per_execution=3)
-    train(model, TranslationGrid(*images, every_steps=2, folder=tmp_path), steps=6)
-    assert len([name for name in names(tmp_path) if name.startswith("step")]) == 5
 
 
 def test_always_shows_the_same_images(model, images):
@@ -152,14 +148,14 @@ def test_one_place_in_the_notebook_holds_the_newest(model, images, displayed):
     assert [len(figures) for figures in displayed] == [4, 2]
 
 
-def test_shows_nothing_outside_a_notebook(model, images, displayed):
+def test_shows_nothing_outside_a_notebook(model, images, displayed, monkeypatch):
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
     train(model, TranslationGrid(*images), LossCurves())
     assert displayed == []
 
 
 def test_shows_in_a_notebook_by_default(model, images, displayed, monkeypatch):
-    shell = SimpleNamespace(kernel="a notebook's")
-    monkeypatch.setattr("IPython.get_ipython", lambda: shell)
+    monkeypatch.setitem(sys.modules, "ipykernel", SimpleNamespace())
     train(model, LossCurves(), epochs=2)
     assert [len(figures) for figures in displayed] == [2]
 
@@ -342,13 +338,42 @@ def test_the_film_is_of_the_translations(model, images, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"test_a": []}, r"test_a has images of the shapes \[\], but"),
-        ({"test_b": [np.zeros((8, 8, 3)), np.zeros((9, 9, 3))]}, "test_b has images"),
+        ({"test_a": []}, r"test_a is .*\(0,\), but must be .* of one size"),
+        (
+            {"test_b": [np.zeros((8, 8, 3)), np.zeros((9, 9, 3))]},
+            "test_b is .* of one size",
+        ),
         ({"every": 0}, "every is 0"),
-        ({"every_steps": 1.5}, "every_steps is 1.5"),
+        ({"names": ["A"]}, "names are"),
     ],
 )
 def test_says_what_it_cannot_show(options, message):
     images = {name: np.zeros((1, 8, 8, 3), "uint8") for name in ("test_a", "test_b")}
     with pytest.raises(ValueError, match=message):
         TranslationGrid(**{**images, **options})
+
+
+def test_a_pix2pix_is_shown_beside_its_ground_truth(tmp_path, displayed):
+    model = Pix2Pix(unet_generator((16, 16, 3), 2), patch_discriminator((16, 16, 6), 2))
+    model.compile(run_eagerly=True)
+    x, y = random_images(2, seed=1), random_images(2, seed=2)
+    curves = LossCurves(tmp_path, show=True)
+    grid = TranslationGrid(x, y, folder=tmp_path, show=True)
+    model.fit(x, y, callbacks=[grid, curves], verbose=0)
+    want = [model.translate(x)[1], y[1]]
+    for got, image in zip(shown(displayed[0][-1])[-2:], want, strict=True):
+        np.testing.assert_allclose(got, np.rint((image + 1) * 127.5), atol=1)
+    assert {"epoch_0001.png", "film.gif", "losses.png"} < set(names(tmp_path))
+    labels = [axes.get_legend_handles_labels()[1] for axes in displayed[1][-1].axes]
+    assert sorted(labels) == [
+        [name] for name in ("discriminator", "generator", "reconstruction", "validity")
+    ]
+
+
+def test_paths_begin_at_home(model, images, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    train(model, TranslationGrid(*images, folder="~/grids"), LossCurves("~/curves"))
+    assert names(tmp_path) == ["curves", "grids"]
+    assert "film.gif" in names(tmp_path / "grids")
+    assert names(tmp_path / "curves") == ["losses.csv", "losses.png"]

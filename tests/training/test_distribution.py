@@ -137,8 +137,8 @@ class TestTwoReplicas:
         refused = mirrored.notes("refused")
         assert set(refused) == {"jit_compile", "steps_per_execution", "batch"}
         assert "2 replicas" in refused["jit_compile"]
-        assert "3 pairs" in refused["batch"]
-        assert "batch_size=2" in refused["batch"]
+        assert "batch_size is 3" in refused["batch"]
+        assert "batch_size=4" in refused["batch"]
 
 
 def pair(folder, mode):

@@ -11,12 +11,31 @@ import pytest
 import tensorflow as tf
 from helpers.cyclegans import SGD, one_step, random_images, small, straight_lines
 
-from gan_style import CycleGAN, Pix2Pix, patch_discriminator, unet_generator
+from gan_style import (
+    CycleGAN,
+    Pix2Pix,
+    datasets,
+    patch_discriminator,
+    unet_generator,
+)
 from gan_style.training import constant_then_linear
 
 
 def compiled(rate=1e-3, **options):
     model = small(pool_size=2, **options)
+    model.compile(SGD(rate), SGD(2 * rate), run_eagerly=True)
+    return model
+
+
+def paired(rate=1e-3):
+    """A Pix2Pix of networks that are quick to trace."""
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Conv2D(n, 1, activation="tanh") for n in (3, 1)]
+    networks = [
+        keras.Sequential([keras.Input((8, 8, channels)), layer])
+        for channels, layer in zip((3, 6), layers, strict=True)
+    ]
+    model = Pix2Pix(*networks)
     model.compile(SGD(rate), SGD(2 * rate), run_eagerly=True)
     return model
 
@@ -52,7 +71,7 @@ class TestData:
 
     def test_a_dataset_of_single_images_is_refused(self):
         one = tf.data.Dataset.from_tensor_slices(images()).batch(1)
-        with pytest.raises(ValueError, match=r"pairs \(a, b\).*zip"):
+        with pytest.raises(ValueError, match=r"pair \(a, b\).*zip"):
             compiled().fit(one, verbose=0)
 
     @pytest.mark.parametrize("door", ["train_on_batch", "test_on_batch", "evaluate"])
@@ -77,11 +96,36 @@ class TestData:
         np.testing.assert_allclose(like_b, model.g_AB(images(2, 1)), atol=1e-5)
         np.testing.assert_allclose(like_a, model.g_BA(images(2, 2)), atol=1e-5)
 
+    @pytest.mark.parametrize("build", [compiled, paired])
+    def test_predict_looks_at_its_images(self, build):
+        model = build()
+        with pytest.raises(ValueError, match=r"predict: x .*\[-1, 1\].*x / 127\.5"):
+            model.predict(100 * images(), verbose=0)
+        data = dataset(lambda x: x.astype("uint8"))
+        with pytest.raises(ValueError, match=r"predict: x .*uint8"):
+            model.predict(data, verbose=0)
+
+    def test_predict_of_one_domain_names_the_way(self):
+        with pytest.raises(ValueError, match=r"need a pair \(a, b\).*translate"):
+            compiled().predict(images(), verbose=0)
+
+    @pytest.mark.parametrize("name", ["sample_weight", "class_weight"])
+    def test_weights_of_images_are_refused(self, name):
+        options = {"sample_weight": np.ones(2), "class_weight": {0: 2.0}}
+        with pytest.raises(ValueError, match=f"fit: {name} must be None"):
+            compiled().fit(images(), images(), verbose=0, **{name: options[name]})
+
+    def test_images_that_are_read_when_asked_for_are_refused(self):
+        data = datasets.load("samples/fruit", 16, train_count=2, test_count=2)
+        with pytest.raises(ValueError, match=r"fit: x .*x / 127\.5 - 1"):
+            compiled().fit(data.train_a, data.train_b, verbose=0)
+
 
 class TestMeans:
+    @pytest.mark.parametrize("build", [compiled, paired])
     @pytest.mark.parametrize("batch_size", [4, 5])
-    def test_do_not_depend_on_the_batch_size(self, batch_size):
-        model, a, b = compiled(), images(5, 1), images(5, 2)
+    def test_do_not_depend_on_the_batch_size(self, batch_size, build):
+        model, a, b = build(), images(5, 1), images(5, 2)
         want = model.evaluate(a, b, batch_size=1, verbose=0, return_dict=True)
         got = model.evaluate(a, b, batch_size=batch_size, verbose=0, return_dict=True)
         assert got == pytest.approx(want, rel=1e-5)
@@ -93,19 +137,36 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 two = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(cpu, two)
+import keras
 from helpers.cyclegans import SGD, random_images, small
+from gan_style import Pix2Pix
 a, b = random_images(5, 8, seed=1), random_images(5, 8, seed=2)
-strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-with strategy.scope():
-    model = small(pool_size=0)
-    model.compile(SGD(1e-2), SGD(1e-2))
-result = [model.evaluate(a, b, batch_size=4, verbose=0, return_dict=True)]
-model.fit(a, b, batch_size=4, epochs=2, shuffle=False, verbose=0)
-result.append([w.tolist() for w in model.get_weights()])
+
+def lines():
+    keras.utils.set_random_seed(0)
+    networks = [
+        keras.Sequential([keras.Input((8, 8, c)), keras.layers.Conv2D(n, 1)])
+        for c, n in ((3, 3), (6, 1))
+    ]
+    return Pix2Pix(*networks)
+
+result = {}
+for name, strategy in (
+    ("one", tf.distribute.get_strategy()),
+    ("two", tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])),
+):
+    for build in (lambda: small(pool_size=0), lines):
+        with strategy.scope():
+            model = build()
+            model.compile(SGD(1e-2), SGD(1e-2))
+        losses = model.evaluate(a, b, batch_size=4, verbose=0, return_dict=True)
+        model.fit(a, b, batch_size=4, epochs=2, shuffle=False, verbose=0)
+        weights = [w.tolist() for w in model.get_weights()]
+        result[f"{name} {type(model).__name__}"] = losses, weights
 try:
     model.fit(a, b, batch_size=1, verbose=0)
 except ValueError as error:
-    result.append(str(error))
+    result["refusal"] = str(error)
 print(json.dumps(result))
 """
 
@@ -118,15 +179,14 @@ def test_an_uneven_last_batch_on_two_replicas_counts_images():
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    losses, weights, refusal = json.loads(done.stdout.splitlines()[-1])
-    model = small(pool_size=0)
-    model.compile(SGD(1e-2), SGD(1e-2))
-    a, b = images(5, 1), images(5, 2)
-    want = model.evaluate(a, b, batch_size=4, verbose=0, return_dict=True)
-    assert losses == pytest.approx(want, rel=1e-5)
-    model.fit(a, b, batch_size=4, epochs=2, shuffle=False, verbose=0)
-    for got, expected in zip(weights, model.get_weights(), strict=True):
-        np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-5)
+    result = json.loads(done.stdout.splitlines()[-1])
+    for name in ("CycleGAN", "Pix2Pix"):
+        losses, weights = result[f"two {name}"]
+        expected_losses, expected_weights = result[f"one {name}"]
+        assert losses == pytest.approx(expected_losses, rel=1e-5)
+        for got, expected in zip(weights, expected_weights, strict=True):
+            np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-5)
+    refusal = result["refusal"]
     assert "batch_size is 1, but must be a multiple of the 2 replicas" in refusal
 
 
@@ -166,10 +226,11 @@ class TestCallbacks:
             model.fit(images(), images(), callbacks=callback, verbose=0)
         assert int(model.steps_done) == 0
 
-    def test_early_stopping_leaves_steps_and_optimizers_together(self):
-        model = compiled()
+    @pytest.mark.parametrize("build", [compiled, paired])
+    def test_early_stopping_leaves_steps_and_optimizers_together(self, build):
+        model = build()
         stop = keras.callbacks.EarlyStopping(
-            *("generators", 1e9, 2), mode="min", restore_best_weights=True
+            *(model.metrics_names[-1], 1e9, 2), mode="min", restore_best_weights=True
         )
         model.fit(images(), images(), batch_size=1, epochs=9, callbacks=stop, verbose=0)
         done = int(model.steps_done)
@@ -273,14 +334,54 @@ class TestConstruction:
                 **options,
             )
 
-        with pytest.raises(ValueError, match="identity_weight is 2.*identity_weight=0"):
+        with pytest.raises(ValueError, match=r"B has .*16, 3\).*identity_weight=0"):
             build()
         build(identity_weight=0)
+
+    def test_domains_of_two_sizes_with_an_identity_loss(self):
+        def build(**options):
+            line = {"filters": 3, "kernel_size": 2, "strides": 2}
+            smaller = keras.layers.Conv2D(**line)
+            larger = keras.layers.Conv2DTranspose(**line)
+            return CycleGAN(
+                keras.Sequential([keras.Input((32, 32, 3)), smaller]),
+                keras.Sequential([keras.Input((16, 16, 3)), larger]),
+                patch_discriminator((32, 32, 3), 2),
+                patch_discriminator((16, 16, 3), 2),
+                **options,
+            )
+
+        with pytest.raises(ValueError, match=r"B has .*16, 3\).*identity_weight=0"):
+            build()
+        build(identity_weight=0)
+
+    def test_networks_of_open_size_with_a_pool(self):
+        def build(**options):
+            shape = (None, None, 3)
+            generators = [unet_generator(shape, 2) for _ in range(2)]
+            discriminators = [patch_discriminator(shape, 2) for _ in range(2)]
+            return CycleGAN(*generators, *discriminators, **options)
+
+        with pytest.raises(ValueError, match=r"images are \(None.*pool_size=0"):
+            build()
+        model = build(pool_size=0)
+        model.compile(run_eagerly=True)
+        for size in (16, 32):
+            model.fit(random_images(1, size), random_images(1, size), verbose=0)
+        assert int(model.steps_done) == 2
+
+    def test_discriminators_of_another_size(self):
+        generators = [unet_generator((16, 16, 3), 2) for _ in range(2)]
+        discriminators = [patch_discriminator((32, 32, 3), 2) for _ in range(2)]
+        with pytest.raises(ValueError, match=r"discriminator_a .*32, 3\), but must"):
+            CycleGAN(*generators, *discriminators)
+        with pytest.raises(ValueError, match=r"discriminator .*but must .*16, 16, 6"):
+            Pix2Pix(generators[0], patch_discriminator((32, 32, 6), 2))
 
     def test_a_discriminator_of_another_number_of_channels(self):
         generators = [unet_generator((16, 16, 3), 2) for _ in range(2)]
         discriminators = [patch_discriminator((16, 16, c), 2) for c in (3, 1)]
-        with pytest.raises(ValueError, match="discriminator_b expects.*1 channels"):
+        with pytest.raises(ValueError, match=r"discriminator_b .*16, 1\), but must"):
             CycleGAN(*generators, *discriminators)
 
     def test_compile_with_one_optimizer_and_a_loss(self):
@@ -294,6 +395,12 @@ class TestConstruction:
             model.compile()
         model.g_AB.trainable = True
         model.compile()
+
+    def test_frozen_after_compile(self):
+        model = compiled()
+        model.trainable = False
+        with pytest.raises(ValueError, match="fit: no generator has a trainable"):
+            model.fit(images(), images(), verbose=0)
 
     @pytest.mark.parametrize("name", ["bfloat16", "float16"])
     def test_policies_under_which_no_weight_moves(self, policy, name):

@@ -6,47 +6,8 @@ import numpy as np
 import pytest
 from helpers.cyclegans import small
 
-from gan_style.hardware.memory import (
-    DoesNotFit,
-    budget,
-    say_seconds,
-    this_machine,
-)
+from gan_style.hardware.memory import DoesNotFit
 from gan_style.training import plan_training
-
-
-@pytest.mark.parametrize(
-    ("name", "words", "amount"),
-    [
-        *(("time", "3 minutes", 180), ("time", "1 minute", 60), ("time", "90 s", 90)),
-        *(("time", "1.5h", 5400), ("time", "2 Hours", 7200), ("time", 7, 7)),
-        *(("memory", "4 GB", 4e9), ("memory", "512MiB", 2**29), ("memory", 2e9, 2e9)),
-    ],
-)
-def test_budgets_in_words(name, words, amount):
-    assert budget(name, words) == amount
-
-
-@pytest.mark.parametrize("words", ["soon", "3", "4 GB", "-3 s", "0 s", "1.2.3 s", 0])
-def test_budgets_that_are_none(words):
-    with pytest.raises(
-        ValueError, match=r"plan: time is .*, but must be .*'3 minutes'"
-    ):
-        budget("time", words)
-    with pytest.raises(ValueError, match="memory"):
-        budget("memory", None if words == "4 GB" else words)
-
-
-def test_times_in_words():
-    said = [say_seconds(s) for s in (0.25, 9.4, 9.96, 59.4, 60, 3599, 3600)]
-    assert said == [
-        *("0.2 s", "9 s", "10 s", "59 s", "1 min 0 s", "59 min 59 s", "1 h 0 min")
-    ]
-
-
-def test_this_machine_has_memory():
-    memory = this_machine().memory
-    assert memory is None or 1e8 < memory < 1e14
 
 
 def cyclegan():
@@ -95,7 +56,7 @@ def steps_take(monkeypatch):
             return at_peak if peak else 1e8
 
         monkeypatch.setattr(
-            "gan_style.training.planning.resident_memory", resident_memory
+            "gan_style.hardware.memory.resident_memory", resident_memory
         )
 
     clock = itertools.count()  # a second at each look; two steps between looks
