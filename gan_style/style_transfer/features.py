@@ -1,12 +1,63 @@
-"""What a network sees in an image, whole or in tiles: activations and Gram matrices."""
+"""What a network sees in an image, whole or in tiles: activations and Gram matrices.
+
+A box is `(first row, end row, first column, end column)`.
+"""
 
 import functools
+from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from gan_style.models.vgg import receptive_field, vgg_features
 from gan_style.style_transfer.losses import to_float32
-from gan_style.style_transfer.tiles import plan_tiles
+
+
+class Tile(NamedTuple):
+    """The boxes of a tile, in pixels: its core, and the core with its halo.
+
+    Cores cover the image without overlap; a halo reaches as far as their activations
+    see.
+    """
+
+    core: tuple
+    outer: tuple
+
+    def core_at(self, stride, shape):
+        """Return the core's box in a layer's activations: the tile's, and the image's.
+
+        Pooling drops an odd last row: the last core ends where the layer ends.
+        """
+        ends = np.repeat(shape, 2) // stride
+        whole = np.minimum(-(-np.array(self.core) // stride), ends)
+        return whole - np.repeat(self.outer[::2], 2) // stride, whole
+
+
+def plan_tiles(height, width, tile_size, halo, stride):
+    """Cut an image into tiles whose cores are computed exactly; None: into one.
+
+    A tile starts at a multiple of the deepest layer's `stride`, where the whole image's
+    pooling cells start too. At the image's edge, the network pads it like the whole.
+
+    Example:
+        >>> [tile.outer[2:] for tile in plan_tiles(16, 64, 32, halo=5, stride=8)]
+        [(0, 40), (24, 64)]
+    """
+    halo = -(-halo // stride) * stride
+
+    def cuts(size):
+        # Equal pieces rather than full ones and a sliver.
+        pieces = max(1, -(-size // (tile_size or size)))
+        step = -(-size // (pieces * stride)) * stride
+        for start in range(0, size, step):
+            stop = min(start + step, size)
+            yield (start, stop), (max(0, start - halo), min(size, stop + halo))
+
+    return [
+        Tile(rows + columns, outer_rows + outer_columns)
+        for rows, outer_rows in cuts(height)
+        for columns, outer_columns in cuts(width)
+    ]
 
 
 class Features:
@@ -20,22 +71,26 @@ class Features:
         self.halo, self.strides = receptive_field(self.model)
         self._extract = traced_for_any_size(self._extract_cores)
 
-    def tiles(self, image, tile_size, *maps):
-        """Yield the tiles of an image, or the whole if `tile_size` is None.
+    def plan_tiles(self, height, width, tile_size):
+        """Return the tiles of an image, or the whole if `tile_size` is None."""
+        deepest = max(self.strides.values())
+        return plan_tiles(height, width, tile_size, self.halo, deepest)
 
-        Each is a `Tile`, its pixels, a dictionary from layers to where its core lies in
+    def tiles(self, image, tile_size, *maps):
+        """Yield what is computed of each tile of an image.
+
+        That is its `Tile`, its pixels, a dictionary from layers to its core's box in
         its activations, and the core's part of each of `maps`: dictionaries from layers
         to maps of the size of the image's activations.
         """
-        shape, deepest = image.shape[1:3], max(self.strides.values())
-        for tile in plan_tiles(*shape, tile_size or max(shape), self.halo, deepest):
-            cores = {name: tile.core(s, shape) for name, s in self.strides.items()}
-            inside = {name: tf.constant(core) for name, (core, _) in cores.items()}
-            pixels = image[:, slice(*tile.rows), slice(*tile.columns)]
-            parts = (
-                {n: crop(x, cores[n][1]) for n, x in each.items()} for each in maps
-            )
-            yield tile, pixels, inside, *parts
+        shape = image.shape[1:3]
+        for tile in self.plan_tiles(*shape, tile_size):
+            boxes = {name: tile.core_at(s, shape) for name, s in self.strides.items()}
+            inside = {
+                name: tf.constant(box, tf.int32) for name, (box, _) in boxes.items()
+            }
+            parts = ({n: crop(x, boxes[n][1]) for n, x in m.items()} for m in maps)
+            yield tile, crop(image, tile.outer), inside, *parts
 
     def statistics(self, image, masks, tile_size=None, keep=()):
         """Compute Gram matrices, summed over the positions of each region.
@@ -44,13 +99,13 @@ class Features:
         channels)`, and to the numbers of positions `(regions, 1, 1)`; and from the
         layers in `keep` to their activations. `masks` are those of `mask_pyramid`.
         """
-        totals, rows = {}, {}
+        totals, rows = {}, {name: {} for name in keep}
         for tile, pixels, inside, regions in self.tiles(image, tile_size, masks):
             kept = {name: inside[name] for name in keep}
             *sums, kept = self._extract(pixels, inside, kept, regions)
             totals = tf.nest.map_structure(tf.add, totals, sums) if totals else sums
             for name, core in kept.items():
-                rows.setdefault(name, {}).setdefault(tile.core_rows, []).append(core)
+                rows[name].setdefault(tile.core[0], []).append(core)
         return *totals, {
             name: tf.concat([tf.concat(row, 2) for row in parts.values()], 1)
             for name, parts in rows.items()
@@ -63,11 +118,7 @@ class Features:
             grams[name] = gram_sums(core, mask)
             mask = tf.ones_like(core[..., :1], self.dtype) if mask is None else mask
             areas[name] = tf.reduce_sum(mask, (1, 2), keepdims=True)[..., 0]
-        return (
-            grams,
-            areas,
-            {name: crop(seen[name], core) for name, core in keep.items()},
-        )
+        return grams, areas, {name: crop(seen[name], box) for name, box in keep.items()}
 
 
 def compiled(function):
@@ -115,6 +166,6 @@ def _outer_products(flat):
     return tf.matmul(flat, flat, transpose_a=True), gradient
 
 
-def crop(tensor, where):
-    """Cut `(first row, end row, first column, end column)` out of `(n, h, w, c)`."""
-    return tensor[:, where[0] : where[1], where[2] : where[3]]
+def crop(maps, box):
+    """Cut a box out of `(n, h, w, c)`."""
+    return maps[:, box[0] : box[1], box[2] : box[3]]

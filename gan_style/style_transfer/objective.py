@@ -23,24 +23,18 @@ class Weights(NamedTuple):
 
 
 class Targets(NamedTuple):
-    """What an image of one size is compared with; dictionaries from layer names.
+    """What an image of one size is compared with: dictionaries from layer names."""
 
-    Activations; the mean Gram matrix of each region `(regions, channels, channels)`;
-    its number of positions `(regions, 1, 1)`, and that of the whole layer, a float; and
-    the regions' masks, if there are any.
-    """
-
-    content: dict
-    grams: dict
-    areas: dict
-    positions: dict
-    masks: dict
+    content: dict  # activations
+    grams: dict  # mean Gram matrices, one per region: (regions, channels, channels)
+    areas: dict  # the regions' numbers of positions, (regions, 1, 1)
+    positions: dict  # the whole layer's number of positions, a float
+    masks: dict  # the regions' masks, if there are any
 
     def style_losses(self, grams):
-        """Compute each layer's `style_loss`, from summed Gram matrices.
+        """Compute each layer's `style_loss` from the image's summed Gram matrices.
 
-        A region counts by its share of the image, so that a pixel is pulled as hard
-        in a small region as in a large one.
+        A region counts by its share of the image.
         """
         losses = {}
         for name, target in self.grams.items():
@@ -56,8 +50,7 @@ class Targets(NamedTuple):
 class StyleObjective:
     """The loss of an image, to be minimised over its pixels.
 
-    Gatys et al. (CVPR 2016), equation 7, plus the total variation of the image. Made
-    of `Features`, and of `Targets` and `Weights` for images of one size.
+    Gatys et al. (CVPR 2016), equation 7, plus the total variation of the image.
     """
 
     def __init__(self, features, targets, weights):

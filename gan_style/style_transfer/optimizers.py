@@ -1,9 +1,9 @@
-"""Descent on the pixels of an image, as resumable state: Adam and L-BFGS."""
+"""Descent on the pixels of an image, as resumable state: L-BFGS and Adam."""
 
 import tensorflow as tf
 
 from gan_style.style_transfer.features import compiled
-from gan_style.utils.checks import check_int, check_number
+from gan_style.utils.checks import check_choice, check_int, check_number
 
 _OWNER = "StyleTransfer.run"  # its further arguments are the optimizers'
 
@@ -80,11 +80,12 @@ class Adam(PixelOptimizer):
         self, image, evaluate, learning_rate=5.0, beta_1=0.9, beta_2=0.99, average=0.99
     ):
         super().__init__(image, evaluate)
+        rate = check_number(_OWNER, "learning_rate", learning_rate, 0, 1e4)
+        self.learning_rate = tf.Variable(rate, dtype=self.image.dtype)
         decays = {"beta_1": beta_1, "beta_2": beta_2, "average": average}
-        self.settings = (
-            check_number(_OWNER, "learning_rate", learning_rate, 0, 1e4),
-            *(check_number(_OWNER, *decay, 0, 0.999999) for decay in decays.items()),
-        )
+        self.decays = [
+            check_number(_OWNER, *decay, 0, 0.999999) for decay in decays.items()
+        ]
         self.momentum, self.velocity, self.mean = (
             tf.Variable(tf.zeros_like(self.image)) for _ in range(3)
         )
@@ -92,11 +93,13 @@ class Adam(PixelOptimizer):
         self._update = compiled(self._update_variables)
 
     def _descend(self):
-        self._update(self.gradient.read_value())
+        # Callbacks may have assigned to it, or put a number in its place.
+        rate = tf.cast(self.learning_rate, self.image.dtype)
+        self._update(self.gradient.read_value(), rate)
         self._move(self.image, *self._evaluate(self.image.read_value()))
 
-    def _update_variables(self, gradient):
-        rate, beta_1, beta_2, average = self.settings
+    def _update_variables(self, gradient, rate):
+        beta_1, beta_2, average = self.decays
         self.steps.assign_add(1)
         count = tf.cast(self.age.assign_add(1), gradient.dtype)
         m = self.momentum.assign_add((1 - beta_1) * (gradient - self.momentum))
@@ -108,20 +111,21 @@ class Adam(PixelOptimizer):
         self.mean.assign_add((1 - average) * (image - self.mean))
 
     def warm_start(self, previous):
-        """Start from the moments of `previous`, resized."""
+        """Start from the rate and the moments of `previous`, resized."""
         shape, dtype = self.image.shape[1:3], self.image.dtype
         momentum = tf.image.resize(previous.momentum, shape)
         velocity = tf.nn.relu(tf.image.resize(previous.velocity, shape))
         self.momentum.assign(tf.cast(momentum, dtype))
         self.velocity.assign(tf.cast(velocity, dtype))
         self.age.assign(previous.age)
+        self.learning_rate = previous.learning_rate
 
     def result(self):
         """Return the bias-corrected running average of the images so far."""
         if self.steps == 0:
             return super().result()
         count = tf.cast(self.steps, self.mean.dtype)
-        return self.mean / (1 - self.settings[-1] ** count)
+        return self.mean / (1 - self.decays[-1] ** count)
 
 
 class LBFGS(PixelOptimizer):
@@ -212,3 +216,17 @@ def _two_loops(gradient, pairs, first_move):
 def _dot(a, b):
     # On CPUs the sum is more precise than a matrix product, and three times as fast.
     return tf.reduce_sum(a * b)
+
+
+OPTIMIZERS = {"lbfgs": LBFGS, "adam": Adam}
+
+
+def check_optimizer(name, settings):
+    """Refuse an unknown optimizer, and settings that it does not accept."""
+    check_choice(_OWNER, "optimizer", name, tuple(OPTIMIZERS))
+    try:
+        OPTIMIZERS[name](tf.zeros((1, 1, 1, 3)), None, **settings)
+    except TypeError as error:
+        raise ValueError(
+            f"{_OWNER}: settings are {settings}, but must be those of {name}. ({error})"
+        ) from error

@@ -9,7 +9,6 @@ import math
 from timeit import timeit
 from typing import NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -20,15 +19,12 @@ from gan_style.hardware.memory import (
     resident_memory,
     say_seconds,
 )
-from gan_style.models.vgg import receptive_field
-from gan_style.style_transfer.optimizers import LBFGS
+from gan_style.style_transfer.optimizers import LBFGS, check_optimizer
 from gan_style.style_transfer.schedule import (
-    check_optimizer,
     check_schedule,
     default_scales,
     default_steps,
 )
-from gan_style.style_transfer.tiles import plan_tiles
 from gan_style.utils.checks import summarize
 
 _MARGIN = 0.9  # a safety margin, because a few steps are a small sample
@@ -74,15 +70,9 @@ class StylePlan(NamedTuple):
 
 
 def plan_style(
-    transfer,
-    time=None,
-    memory=None,
-    steps=None,
-    scales=None,
-    optimizer="lbfgs",
-    costs=None,
+    transfer, time=None, memory=None, steps=None, scales=None, optimizer="lbfgs",
     machine=None,
-):
+):  # fmt: skip
     """Estimate what a run of style transfer needs, or find a run that fits a budget.
 
     Times a few steps at two small sizes, which takes some seconds. Where the default
@@ -95,10 +85,8 @@ def plan_style(
             any time.
         memory: the most the process may use: bytes, or a string such as "4 GB"; by
             default what the machine has available.
-        steps: as in `StyleTransfer.run`, or None to leave them to the plan.
-        scales: the same.
+        steps, scales: as in `StyleTransfer.run`; by default left to the plan.
         optimizer: as in `StyleTransfer.run`.
-        costs: what `measure_style` returned earlier, to save the measurement.
         machine: a `Machine`; `this_machine()` by default.
 
     Returns:
@@ -118,22 +106,32 @@ def plan_style(
     if steps is None and scales is None:
         schedules = _candidate_schedules(transfer.size)
     time = math.inf if time is None else budget("time", time)
-    tile_size = _largest_tiles(transfer, memory_limit(memory, machine), optimizer)
-    if costs is None or costs.tile_size != tile_size:
-        costs = measure_style(transfer, tile_size)
+    limit = memory_limit(memory, machine)
 
-    peak = style_memory(transfer, transfer.size, tile_size, optimizer)
+    def bytes_at(size, optimizer=optimizer):
+        return style_memory(transfer, size, tile_size, optimizer)
+
+    def seconds_at(size):
+        ways = schedules if size == transfer.size else _candidate_schedules(size)
+        return min(costs.seconds(transfer, *way) for way in ways) / _MARGIN
+
+    largest = transfer.tile_size or transfer.size
+    for tile_size in (transfer.tile_size, *(t for t in _TILE_SIZES if t < largest)):
+        peak = style_memory(transfer, transfer.size, tile_size, optimizer)
+        if peak <= limit:
+            break
+    else:
+        adam = bytes_at(transfer.size, "adam") <= limit
+        advice = "optimizer='adam', which stores fewer images, or " if adam else ""
+        amounts, how = (limit, bytes_at, _say_bytes), " even in tiles"
+        raise _does_not_fit(transfer, "memory", *amounts, how, advice)
+    costs = measure_style(transfer, tile_size)
     for scales, steps in schedules:
         took = costs.seconds(transfer, scales, steps)
         if took <= _MARGIN * time:
             return StylePlan(transfer, scales, steps, tile_size, optimizer, took, peak)
-
-    def needed(size):
-        ways = schedules if size == transfer.size else _candidate_schedules(size)
-        return min(costs.seconds(transfer, *way) for way in ways) / _MARGIN
-
     how = f" with {steps[-1]} steps at the finest scale"
-    raise _does_not_fit(transfer, "time", time, needed, say_seconds, how)
+    raise _does_not_fit(transfer, "time", time, seconds_at, say_seconds, how)
 
 
 def _candidate_schedules(size):
@@ -143,24 +141,6 @@ def _candidate_schedules(size):
         for finest in _FINEST_STEPS
         for scales in (default_scales(size), default_scales(size, ratio=2.0))
     ]
-
-
-def _largest_tiles(transfer, limit, optimizer):
-    """Return the largest tile size that fits, None for the whole image."""
-    largest = transfer.tile_size or transfer.size
-    tile_sizes = [transfer.tile_size, *(t for t in _TILE_SIZES if t < largest)]
-    for tile_size in tile_sizes:
-        if style_memory(transfer, transfer.size, tile_size, optimizer) <= limit:
-            return tile_size
-
-    def needed(size, optimizer=optimizer):
-        return style_memory(transfer, size, tile_size, optimizer)
-
-    advice = ""
-    if optimizer == "lbfgs" and needed(transfer.size, "adam") <= limit:
-        advice = "optimizer='adam', which stores fewer images, or "
-    how = " even in tiles"
-    raise _does_not_fit(transfer, "memory", limit, needed, _say_bytes, how, advice)
 
 
 def _does_not_fit(transfer, name, limit, needed, say, how, advice=""):
@@ -178,17 +158,13 @@ def _say_bytes(memory):
 
 
 class StyleCosts(NamedTuple):
-    """What a transfer costs on this machine, in seconds.
+    """What a transfer costs on this machine, in seconds."""
 
-    Fields: `scale` per scale; `prepare` per scale and pixel; `step` per evaluation;
-    `pixel` per evaluation and pixel; the `tile_size` for which they hold.
-    """
-
-    scale: float
-    prepare: float
-    step: float
-    pixel: float
-    tile_size: int | None
+    scale: float  # per scale
+    prepare: float  # per scale and pixel
+    step: float  # per evaluation
+    pixel: float  # per evaluation and pixel
+    tile_size: int | None  # for which they hold
 
     def seconds(self, transfer, scales, steps):
         """Return the seconds of a run."""
@@ -201,16 +177,7 @@ class StyleCosts(NamedTuple):
 
 
 def measure_style(transfer, tile_size=None, sizes=(128, 256)):
-    """Time a few steps of a transfer at each of some sizes, none above its own.
-
-    Args:
-        transfer: a `StyleTransfer`.
-        tile_size: as in `StyleTransfer.run`; with tiles, their two passes are timed.
-        sizes: the longer sides.
-
-    Returns:
-        A `StyleCosts`.
-    """
+    """Time a few steps at some sizes, none above the transfer's: its `StyleCosts`."""
     pixels, seconds = [], []
     for size in sorted({min(size, transfer.size) for size in sizes}):
         prepare = functools.partial(transfer.objective, size)
@@ -225,47 +192,34 @@ def measure_style(transfer, tile_size=None, sizes=(128, 256)):
         pixels.append(math.prod(transfer.shape_at(size)))
     # The first step evaluates twice; the rest of its time is tracing.
     scale = max(0.0, tracing - 2 * seconds[-1])
-    line = _fit_line(pixels, seconds)
-    return StyleCosts(scale, preparing / pixels[-1], *line, tile_size)
-
-
-def _fit_line(pixels, seconds):
-    """Fit `seconds = step + pixel * pixels` by least squares; return both."""
+    # Seconds = step + pixel * pixels, by least squares. A hiccup of the machine must
+    # not tilt the line far, nor make a step negative.
     origin = np.dot(pixels, seconds) / np.dot(pixels, pixels)
-    slope = np.polyfit(pixels, seconds, 1)[0] if len(pixels) > 1 else origin
-    # A hiccup of the machine must not tilt the line far, nor make a step negative.
-    slope = float(np.clip(slope, 0.6 * origin, origin))
-    return max(0.0, float(np.mean(seconds) - slope * np.mean(pixels))), slope
+    pixel = np.polyfit(pixels, seconds, 1)[0] if len(pixels) > 1 else origin
+    pixel = float(np.clip(pixel, 0.6 * origin, origin))
+    step = max(0.0, float(np.mean(seconds) - pixel * np.mean(pixels)))
+    return StyleCosts(scale, preparing / pixels[-1], step, pixel, tile_size)
 
 
 def style_memory(transfer, size, tile_size=None, optimizer="lbfgs"):
-    """Estimate the bytes of the process at the peak of a run, with those in use.
-
-    Args:
-        transfer: a `StyleTransfer`.
-        size: the longer side of the largest scale.
-        tile_size: rows and columns of a tile's core, or None for the whole.
-        optimizer: as in `StyleTransfer.run`.
-    """
-    model = transfer.features.model
-    outputs = {layer.name: layer.output for layer in model.layers}
-    _, strides = receptive_field(keras.Model(model.input, outputs))
-    network = sum(
-        tf.as_dtype(output.dtype).size * output.shape[-1] / strides[name] ** 2
-        for name, output in outputs.items()
+    """Estimate the bytes of the process at the peak of a run to a size."""
+    features, network, stride = transfer.features, 0.0, 1
+    for layer in features.model.layers:
+        output, step = layer.output, getattr(layer, "strides", (1,))[0]
+        stride *= step
+        network += tf.as_dtype(output.dtype).size * output.shape[-1] / stride**2
+    targets = sum(
+        4 * features.model.output[name].shape[-1] / features.strides[name] ** 2
+        for name in transfer.content_layers
     )
-    _, strides = receptive_field(model, list(transfer.content_layers))
-    targets = sum(4 * model.output[n].shape[-1] / s**2 for n, s in strides.items())
     images = 3 * tf.as_dtype(transfer.dtype).size * _IMAGES[optimizer]
     whole = math.prod(transfer.shape_at(size)) * (images + targets)
     tile = max(_tile_areas(transfer, size, tile_size))
-    return (resident_memory() or 0) + _OVERHEAD + whole + _HELD * network * tile
+    return resident_memory() + _OVERHEAD + whole + _HELD * network * tile
 
 
 def _tile_areas(transfer, size, tile_size):
     """Return the pixels of each tile with its halo."""
-    shape = transfer.shape_at(size)
-    halo, strides = receptive_field(transfer.features.model)
-    tiles = plan_tiles(*shape, tile_size or max(shape), halo, max(strides.values()))
-    sides = ((*tile.rows, *tile.columns) for tile in tiles)
-    return [(bottom - top) * (right - left) for top, bottom, left, right in sides]
+    tiles = transfer.features.plan_tiles(*transfer.shape_at(size), tile_size)
+    boxes = (tile.outer for tile in tiles)
+    return [(bottom - top) * (right - left) for top, bottom, left, right in boxes]

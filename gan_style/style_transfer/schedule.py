@@ -1,15 +1,9 @@
-"""The scales of a run from coarse to fine, the steps at each, and the optimizers."""
+"""The scales of a run, from coarse to fine, and the steps at each."""
 
 import math
 import numbers
 
-import tensorflow as tf
-
-from gan_style.style_transfer.optimizers import LBFGS, Adam
-from gan_style.utils.checks import check_choice, check_int, check_list
-
-OPTIMIZERS = {"lbfgs": LBFGS, "adam": Adam}
-_OWNER = "StyleTransfer.run"
+from gan_style.utils.checks import check_int, check_list
 
 
 def default_scales(size, coarsest=128, ratio=2**0.5):
@@ -38,27 +32,17 @@ def default_steps(scales, finest=60, most=150):
 
 def check_schedule(size, scales, steps):
     """Return lists of the scales of a run to a size, and of the steps at each scale."""
+    owner = "StyleTransfer.run"
     scales = default_scales(size) if scales is None else scales
-    scales = check_list(_OWNER, "scales", scales, "integers, longer sides in pixels")
-    scales = [check_int(_OWNER, "scales", scale) for scale in scales]
+    scales = check_list(owner, "scales", scales, "integers, longer sides in pixels")
     steps = default_steps(scales) if steps is None else steps
     steps = [steps] * len(scales) if isinstance(steps, numbers.Number) else steps
-    steps = check_list(_OWNER, "steps", steps, "one integer per scale")
-    steps = [check_int(_OWNER, "steps", count) for count in steps]
+    steps = check_list(owner, "steps", steps, "one integer per scale")
+    scales = [check_int(owner, "scales", scale) for scale in scales]
+    steps = [check_int(owner, "steps", count) for count in steps]
     if len(steps) != len(scales) or scales[-1:] != [size]:
         raise ValueError(
-            f"{_OWNER}: scales, steps are {scales} and {steps}, but must be as many, "
+            f"{owner}: scales, steps are {scales} and {steps}, but must be as many, "
             f"and {size} the last scale."
         )
     return scales, steps
-
-
-def check_optimizer(name, settings):
-    """Refuse an unknown optimizer, and settings that it does not accept."""
-    check_choice(_OWNER, "optimizer", name, tuple(OPTIMIZERS))
-    try:
-        OPTIMIZERS[name](tf.zeros((1, 1, 1, 3)), None, **settings)
-    except TypeError as error:
-        raise ValueError(
-            f"{_OWNER}: settings are {settings}, but must be those of {name}. ({error})"
-        ) from error

@@ -33,11 +33,10 @@ class TiledObjective:
         variation, gradient = self._variation(image)
         gradient = tf.Variable(weights.total_variation_weight * gradient)
         loss = tf.zeros((), features.dtype)
-        tiles = features.tiles(image, tile_size, content, masks)
-        for tile, pixels, inside, targets, regions in tiles:
-            part, pull = self._tile(pixels, inside, targets, regions, upstream)
+        for tile, *parts in features.tiles(image, tile_size, content, masks):
+            part, pull = self._tile(*parts, upstream)
             loss += part
-            sliced = gradient[:, slice(*tile.rows), slice(*tile.columns)]
+            sliced = crop(gradient, tile.outer)
             sliced.assign(sliced + pull)
         return self.objective.terms(loss, style, variation), gradient.read_value()
 

@@ -13,12 +13,9 @@ from gan_style.style_transfer.callbacks import ProgressBar, callback_list
 from gan_style.style_transfer.checkpoints import SavedRun, fingerprint
 from gan_style.style_transfer.colours import with_colours_of
 from gan_style.style_transfer.objective import TERMS
+from gan_style.style_transfer.optimizers import OPTIMIZERS, check_optimizer
 from gan_style.style_transfer.problem import StyleProblem
-from gan_style.style_transfer.schedule import (
-    OPTIMIZERS,
-    check_optimizer,
-    check_schedule,
-)
+from gan_style.style_transfer.schedule import check_schedule
 
 
 class Result(NamedTuple):
@@ -123,66 +120,60 @@ class StyleTransfer(StyleProblem):
                 of another run.
         """
         check_optimizer(optimizer, settings)
-        schedule = scales, steps = check_schedule(self.size, scales, steps)
+        scales, steps = schedule = check_schedule(self.size, scales, steps)
         tile_size = self.tile_size if tile_size is None else tile_size
-        if not isinstance(initial, str) or os.path.isfile(initial):
+        if not isinstance(initial, str) or os.path.isfile(os.path.expanduser(initial)):
             initial = inputs.rgb_array("initial", initial)
         elif initial not in ("content", "noise"):
-            raise ValueError(
-                f"StyleTransfer.run: initial is {initial!r}, but must be 'content', "
-                "'noise' or an image."
-            )
+            expected = "'content', 'noise' or an image."
+            raise inputs.refused("initial", repr(initial), expected)
         options = (self, initial, tile_size, schedule, optimizer, settings)
         name = fingerprint(*options) if checkpoint else ""
-        saved = SavedRun(checkpoint, branch_from, save_every, schedule, name)
-        callbacks = [saved, callbacks, ProgressBar(schedule, progress)]
-        callbacks = callback_list(self, callbacks)
-        first, image, history = saved.scale, saved.image, saved.history
-        if image is None:
-            image = self.start(initial, scales[first])
-        self.history, self.stop_training = history, False
-        began = time.perf_counter() - (history["seconds"] or [0.0])[-1]
+        saved = SavedRun(checkpoint, branch_from, save_every, scales, name)
+        callbacks = [saved, callbacks, ProgressBar(schedule, saved, progress)]
+        callbacks = callback_list(self, callbacks, optimizer)
+        self.history, self.stop_training = saved.history, False
+        began = time.perf_counter() - (self.history["seconds"] or [0.0])[-1]
 
+        def descent_at(scale, image):
+            objective = self.objective(scales[scale], tile_size)
+            loss = functools.partial(objective, tile_size=tile_size)
+            image = inputs.resize(image, self.shape_at(scales[scale]), self.dtype)
+            params = {"epochs": len(scales), "steps": steps[scale], "verbose": 1}
+            callbacks.set_params(params)
+            return OPTIMIZERS[optimizer](image, loss, **settings)
+
+        first, image = saved.scale, saved.image
+        image = self.start(initial, scales[first]) if image is None else image
+        self.optimizer = descent = descent_at(first, image)
+        saved.restore(descent)
         callbacks.on_train_begin()
         try:
             for scale in range(first, len(scales)):
-                objective = self.objective(scales[scale], tile_size)
-                loss = functools.partial(objective, tile_size=tile_size)
-                image = inputs.resize(image, self.shape_at(scales[scale]), self.dtype)
-                descent = OPTIMIZERS[optimizer](image, loss, **settings)
-                if scale == first:
-                    saved.restore(descent)
-                else:
-                    descent.warm_start(self.optimizer)
-                self.optimizer, logs = descent, {}
-                evaluations = (history["evaluations"] or [0])[-1]
-                params = {"epochs": len(scales), "steps": steps[scale], "verbose": 1}
-                callbacks.set_params(params)
+                if scale > first:
+                    self.optimizer = descent_at(scale, descent.result())
+                    self.optimizer.warm_start(descent)
+                    descent = self.optimizer
                 callbacks.on_epoch_begin(scale)
+                logs, before = {}, (self.history["evaluations"] or [0])[-1]
                 for step in range(int(descent.steps), steps[scale]):
                     callbacks.on_train_batch_begin(step)
                     terms = descent.step().numpy().tolist()
-                    logs = dict(zip(TERMS, terms, strict=True))
-                    row = {
-                        **logs,
-                        "height": descent.image.shape[1],
-                        "width": descent.image.shape[2],
-                        "evaluations": evaluations + descent.evaluations,
-                        "seconds": time.perf_counter() - began,
-                    }
-                    for key, values in history.items():
-                        values.append(row[key])
-                    logs["loss"] = logs["total"]  # the name that Keras expects
+                    evaluations = before + descent.evaluations
+                    seconds = time.perf_counter() - began
+                    row = (*terms, *descent.image.shape[1:3], evaluations, seconds)
+                    for values, value in zip(self.history.values(), row, strict=True):
+                        values.append(value)
+                    logs = {**dict(zip(TERMS, terms, strict=True)), "loss": terms[-1]}
                     callbacks.on_train_batch_end(step, logs)
                     if self.stop_training:
                         break
                 callbacks.on_epoch_end(scale, logs)
                 if self.stop_training:
                     break
-                image = descent.result()
         finally:
             callbacks.on_train_end()
-        return Result(self.image(), history)
+        return Result(self.image(), self.history)
 
     def image(self):
         """Return the image as it is now, also during a run: uint8 `(h, w, 3)`."""

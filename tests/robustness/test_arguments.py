@@ -260,10 +260,8 @@ CALLS = {
     "save_image": lambda m, x: images.save_image("x.png", x),
     "save_image path": lambda m, x: images.save_image(x, IMAGE),
     "plan_style transfer": lambda m, x: planner.plan_style(x),
-    "plan_style time": lambda m, x: planner.plan_style(m.transfer, x, costs=Costs),
-    "plan_style memory": lambda m, x: planner.plan_style(
-        m.transfer, memory=x, costs=Costs
-    ),
+    "plan_style time": lambda m, x: planner.plan_style(m.transfer, x),
+    "plan_style memory": lambda m, x: planner.plan_style(m.transfer, memory=x),
     "plan_training model": lambda m, x: plan_training(x, (A, A), 1),
     "plan_training batch": lambda m, x: plan_training(m.model, x, 1, memory="64 kB"),
     "plan_training time": lambda m, x: plan_training(
@@ -282,16 +280,6 @@ CALLS = {
     "photograph size": lambda m, x: samples.photograph(x),
     "load_pytorch_generator": lambda m, x: gan_style.load_pytorch_generator(x),
 }
-
-
-class Costs:
-    """What `plan_style` would measure."""
-
-    tile_size = None
-
-    @staticmethod
-    def seconds(transfer, scales, steps):
-        return 1.0
 
 
 SAYS = re.compile(

@@ -72,11 +72,6 @@ def test_a_run_of_ones_own_is_judged_as_it_is(slow):
         plan_style(transfer(), scales=[64, 256])
 
 
-def test_costs_once_measured_are_used_again(monkeypatch):
-    monkeypatch.setattr("gan_style.style_transfer.planning.measure_style", None)
-    assert plan_style(transfer(), costs=SLOW).seconds > 100
-
-
 def test_too_little_time_is_refused_with_a_size_that_fits(slow):
     message = r"time is 20 s, .* size=512\. Use size=\d+ or less, or more time\.$"
     with pytest.raises(DoesNotFit, match=message) as error:
@@ -141,10 +136,10 @@ def watch_tiles(made, monkeypatch):
     return seen
 
 
-def test_a_planned_tile_size_is_that_of_its_run_alone(monkeypatch):
+def test_a_planned_tile_size_is_that_of_its_run_alone(slow, monkeypatch):
     made = transfer(48)
     seen = watch_tiles(made, monkeypatch)
-    plan = plan_style(made, costs=SLOW)._replace(tile_size=16, steps=[1])
+    plan = plan_style(made)._replace(tile_size=16, steps=[1])
     plan.paint(progress=False)
     assert seen == {16} and made.tile_size is None
     made.run(1, progress=False)

@@ -161,7 +161,7 @@ def test_images_to_start_with():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"content": CONTENT[..., :1]}, r"content.*\(24, 32, 1\).*RGB"),
+        ({"content": CONTENT[None]}, r"content.*\(1, 24, 32, 3\).*RGB"),
         ({"content": CONTENT / 255.0}, r"content.*Multiply by 255"),
         ({"content": CONTENT * 2.0}, r"content.*\[0, 255\]"),
         ({"content": CONTENT * np.nan}, r"content.*\[0, 255\]"),
@@ -198,7 +198,7 @@ def test_what_cannot_be_used_names_itself(options, message):
         ({"scales": [16, 32], "steps": [1]}, "scales, steps"),
         ({"steps": 0}, "steps is 0.*at least 1"),
         ({"initial": "black"}, "initial.*'black'.*'noise'"),
-        ({"initial": CONTENT[..., 0]}, "initial.*RGB"),
+        ({"initial": CONTENT[None]}, "initial.*RGB"),
         ({"learning_rate": 1.0}, "learning_rate"),
         ({"save_every": 0}, "save_every"),
         ({"tile_size": 0}, "tile_size.*0"),
