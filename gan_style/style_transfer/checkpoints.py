@@ -53,8 +53,7 @@ class SavedRun(keras.callbacks.Callback):
                 terms, saved = optimizer.evaluate(tf.constant(state["image"]))
                 self._saved["optimizer_terms"] = terms
             state[name] = saved = np.asarray(saved)
-            shape = (len(TERMS),) if name == "terms" else own.shape
-            fits = saved.shape == shape and saved.dtype == own.dtype.as_numpy_dtype
+            fits = saved.shape == own.shape and saved.dtype == own.numpy().dtype
             self._check(name, fits)
         optimizer.load_state(state)
         self._saved = {}

@@ -34,14 +34,10 @@ class Tile(NamedTuple):
 
 
 def plan_tiles(height, width, tile_size, halo, stride):
-    """Cut an image into tiles whose cores are computed exactly; None: into one.
+    """Cut an image into tiles whose cores are computed exactly, or into one if None.
 
     A tile starts at a multiple of the deepest layer's `stride`, where the whole image's
     pooling cells start too. At the image's edge, the network pads it like the whole.
-
-    Example:
-        >>> [tile.outer[2:] for tile in plan_tiles(16, 64, 32, halo=5, stride=8)]
-        [(0, 40), (24, 64)]
     """
     halo = -(-halo // stride) * stride
 
@@ -69,12 +65,7 @@ class Features:
         self.model = vgg_features(list(layers), **options)
         self.dtype = self.model.input.dtype
         self.halo, self.strides = receptive_field(self.model)
-        self._extract = traced_for_any_size(self._extract_cores)
-
-    def plan_tiles(self, height, width, tile_size):
-        """Return the tiles of an image, or the whole if `tile_size` is None."""
-        deepest = max(self.strides.values())
-        return plan_tiles(height, width, tile_size, self.halo, deepest)
+        self._extract = traced_once(self._extract_cores)
 
     def tiles(self, image, tile_size, *maps):
         """Yield what is computed of each tile of an image.
@@ -83,8 +74,8 @@ class Features:
         its activations, and the core's part of each of `maps`: dictionaries from layers
         to maps of the size of the image's activations.
         """
-        shape = image.shape[1:3]
-        for tile in self.plan_tiles(*shape, tile_size):
+        shape, deepest = image.shape[1:3], max(self.strides.values())
+        for tile in plan_tiles(*shape, tile_size, self.halo, deepest):
             boxes = {name: tile.core_at(s, shape) for name, s in self.strides.items()}
             inside = {
                 name: tf.constant(box, tf.int32) for name, (box, _) in boxes.items()
@@ -97,7 +88,8 @@ class Features:
 
         Returns dictionaries from the style layers to these sums `(regions, channels,
         channels)`, and to the numbers of positions `(regions, 1, 1)`; and from the
-        layers in `keep` to their activations. `masks` are those of `mask_pyramid`.
+        layers in `keep` to their activations. `masks` are dictionaries from layers, of
+        the size of their activations: `(regions, h, w, 1)`.
         """
         totals, rows = {}, {name: {} for name in keep}
         for tile, pixels, inside, regions in self.tiles(image, tile_size, masks):
@@ -126,25 +118,19 @@ def compiled(function):
     return tf.function(functools.partial(function))
 
 
-def traced_for_any_size(function):
+def traced_once(function):
     """Return `compiled`, with one trace for maps of all heights and widths."""
     traced = compiled(function)
 
-    def any_size(tensor):
-        shape = tensor.shape
-        shape = (shape[0], None, None, shape[3]) if shape.rank == 4 else shape
-        return tf.TensorSpec(shape, tensor.dtype)
+    def any_size(x):
+        shape = [x.shape[0], None, None, x.shape[3]] if x.shape.rank == 4 else x.shape
+        return tf.TensorSpec(shape, x.dtype)
 
     def call(*tensors):
-        signature = tf.nest.map_structure(any_size, tensors)
-        return traced.get_concrete_function(*signature)(*tensors)
+        specs = tf.nest.map_structure(any_size, tensors)
+        return traced.get_concrete_function(*specs)(*tensors)
 
     return call
-
-
-def mask_pyramid(masks, strides):
-    """Average masks `(regions, height, width, 1)` over the cells of each layer."""
-    return {n: tf.nn.avg_pool2d(masks, s, s, "VALID") for n, s in strides.items()}
 
 
 def gram_sums(activations, masks=None):

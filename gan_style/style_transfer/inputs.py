@@ -12,7 +12,8 @@ OWNER = "StyleTransfer"
 
 
 def refused(name, got, expected):
-    """Return the error for an argument of `StyleTransfer`."""
+    """Return the error for an argument: `got` is a value, or its description."""
+    got = got if isinstance(got, str) else summarize(got)
     return ValueError(f"{OWNER}: {name} is {got}, but must be {expected}")
 
 
@@ -29,8 +30,7 @@ def _array(name, image):
     except UnreadableImage as error:
         raise UnreadableImage(f"{OWNER}: {name}: {error}") from error
     except (TypeError, ValueError) as error:
-        what = f"an image or a path ({error})."
-        raise refused(name, summarize(image), what) from error
+        raise refused(name, image, f"an image or a path ({error}).") from error
 
 
 def _describe(array):
@@ -95,9 +95,9 @@ def shares(count, blend):
     try:
         parts = [1.0] * count if blend is None else [float(part) for part in blend]
     except (TypeError, ValueError) as error:
-        raise refused("blend", summarize(blend), expected) from error
+        raise refused("blend", blend, expected) from error
     if len(parts) != count or min(parts) < 0 or not 0 < sum(parts) < np.inf:
-        raise refused("blend", summarize(parts), expected)
+        raise refused("blend", parts, expected)
     return [part / sum(parts) for part in parts]
 
 
@@ -111,16 +111,16 @@ def layer_weights(name, layers):
     layers = [layers] if isinstance(layers, str) else layers
     layers = check_list(OWNER, name, layers, "names of layers")
     if not layers or not all(isinstance(key, str) for key in layers):
-        raise refused(name, summarize(layers), "the names of one layer or more.")
+        raise refused(name, layers, "the names of one layer or more.")
     return dict.fromkeys(layers, 1 / len(layers))
 
 
 def resize(image, shape, dtype=tf.float32, maximum=255.0):
-    """Resize images `(batch, h, w, channels)` in [0, maximum] to rows and columns.
+    """Resize an image in [0, maximum], or a batch, to rows and columns; return a batch.
 
     Without aliasing and without overshoot.
     """
-    image = tf.cast(image, dtype)
+    image = tf.cast(image if len(image.shape) == 4 else image[None], dtype)
     if tuple(image.shape[1:3]) == tuple(shape):
         return image
     resized = tf.image.resize(image, shape, method="bicubic", antialias=True)

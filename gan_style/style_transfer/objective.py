@@ -66,16 +66,17 @@ class StyleObjective:
         return self._tiled(image, tile_size) if tile_size else self._whole(image)
 
     def _loss_and_gradient(self, image):
+        targets, weights = self.targets, self.weights
         with tf.GradientTape() as tape:
             tape.watch(image)
             activations = self.features.model(image)
-            content = self.content(activations, self.targets.content)
+            content = self.content(activations, targets.content)
             grams = {
-                name: gram_sums(activations[name], self.targets.masks.get(name))
-                for name in self.weights.style
+                name: gram_sums(activations[name], targets.masks.get(name))
+                for name in weights.style
             }
-            style, variation = self.style(grams), self.total_variation(image)
-            terms = self.terms(content, style, variation)
+            variation = total_variation_loss(image, weights.total_variation_power)
+            terms = self.terms(content, self.style(grams), variation)
             total = terms[-1]
         return terms, tape.gradient(total, image)
 
@@ -92,10 +93,6 @@ class StyleObjective:
         """Sum the `style_loss` of the layers."""
         losses = self.targets.style_losses(grams)
         return sum(factor * losses[n] for n, factor in self.weights.style.items())
-
-    def total_variation(self, image):
-        """Compute the `total_variation_loss`, with the power in the weights."""
-        return total_variation_loss(image, self.weights.total_variation_power)
 
     def terms(self, content, style, variation):
         """Stack the three losses, and their weighted sum."""

@@ -12,13 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from gan_style.hardware.memory import (
-    DoesNotFit,
-    budget,
-    memory_limit,
-    resident_memory,
-    say_seconds,
-)
+from gan_style.hardware import DoesNotFit
+from gan_style.hardware.memory import budget, memory_limit, resident_memory, say_seconds
+from gan_style.style_transfer.features import plan_tiles
 from gan_style.style_transfer.optimizers import LBFGS, check_optimizer
 from gan_style.style_transfer.schedule import (
     check_schedule,
@@ -70,9 +66,8 @@ class StylePlan(NamedTuple):
 
 
 def plan_style(
-    transfer, time=None, memory=None, steps=None, scales=None, optimizer="lbfgs",
-    machine=None,
-):  # fmt: skip
+    transfer, time=None, memory=None, steps=None, scales=None, optimizer="lbfgs"
+):
     """Estimate what a run of style transfer needs, or find a run that fits a budget.
 
     Times a few steps at two small sizes, which takes some seconds. Where the default
@@ -81,13 +76,11 @@ def plan_style(
 
     Args:
         transfer: a `StyleTransfer` of the wanted size.
-        time: the most it may take: seconds, or a string such as "3 minutes"; None for
-            any time.
+        time: the most it may take: seconds, or a string such as "3 minutes"; or None.
         memory: the most the process may use: bytes, or a string such as "4 GB"; by
             default what the machine has available.
         steps, scales: as in `StyleTransfer.run`; by default left to the plan.
         optimizer: as in `StyleTransfer.run`.
-        machine: a `Machine`; `this_machine()` by default.
 
     Returns:
         A `StylePlan`.
@@ -97,16 +90,14 @@ def plan_style(
         ValueError: for a budget that is not one, or an unknown optimizer.
     """
     if not hasattr(transfer, "loss_and_gradient"):
-        raise ValueError(
-            f"plan_style: transfer is {summarize(transfer)}, but must be a "
-            "StyleTransfer."
-        )
+        got = summarize(transfer)
+        raise ValueError(f"plan_style: transfer is {got}, but must be a StyleTransfer.")
     check_optimizer(optimizer, {})
     schedules = [check_schedule(transfer.size, scales, steps)]
     if steps is None and scales is None:
         schedules = _candidate_schedules(transfer.size)
     time = math.inf if time is None else budget("time", time)
-    limit = memory_limit(memory, machine)
+    limit = memory_limit(memory, None)
 
     def bytes_at(size, optimizer=optimizer):
         return style_memory(transfer, size, tile_size, optimizer)
@@ -123,15 +114,17 @@ def plan_style(
     else:
         adam = bytes_at(transfer.size, "adam") <= limit
         advice = "optimizer='adam', which stores fewer images, or " if adam else ""
-        amounts, how = (limit, bytes_at, _say_bytes), " even in tiles"
-        raise _does_not_fit(transfer, "memory", *amounts, how, advice)
+        advice += "more memory"
+        raise _does_not_fit(
+            "memory", limit, bytes_at, _say_bytes, transfer.size, advice
+        )
     costs = measure_style(transfer, tile_size)
     for scales, steps in schedules:
         took = costs.seconds(transfer, scales, steps)
         if took <= _MARGIN * time:
             return StylePlan(transfer, scales, steps, tile_size, optimizer, took, peak)
-    how = f" with {steps[-1]} steps at the finest scale"
-    raise _does_not_fit(transfer, "time", time, seconds_at, say_seconds, how)
+    advice = "fewer steps or more time"
+    raise _does_not_fit("time", time, seconds_at, say_seconds, transfer.size, advice)
 
 
 def _candidate_schedules(size):
@@ -143,13 +136,12 @@ def _candidate_schedules(size):
     ]
 
 
-def _does_not_fit(transfer, name, limit, needed, say, how, advice=""):
-    sizes = [size for size in range(64, transfer.size, 16) if needed(size) <= limit]
-    advice = f"size={sizes[-1]} or less, or {advice}" if sizes else advice
+def _does_not_fit(name, limit, needed, say, size, advice):
+    fitting = [smaller for smaller in range(64, size, 16) if needed(smaller) <= limit]
+    advice = f"size={fitting[-1]} or less, or {advice}" if fitting else advice
     return DoesNotFit(
         f"plan_style: {name} is {say(limit)}, but must be at least "
-        f"{say(needed(transfer.size))}{how}, for size={transfer.size}. "
-        f"Use {advice}more {name}."
+        f"{say(needed(size))}, for size={size}. Use {advice}."
     )
 
 
@@ -220,6 +212,7 @@ def style_memory(transfer, size, tile_size=None, optimizer="lbfgs"):
 
 def _tile_areas(transfer, size, tile_size):
     """Return the pixels of each tile with its halo."""
-    tiles = transfer.features.plan_tiles(*transfer.shape_at(size), tile_size)
+    features, shape = transfer.features, transfer.shape_at(size)
+    tiles = plan_tiles(*shape, tile_size, features.halo, max(features.strides.values()))
     boxes = (tile.outer for tile in tiles)
     return [(bottom - top) * (right - left) for top, bottom, left, right in boxes]

@@ -38,21 +38,18 @@ class StyleTransfer(StyleProblem):
     content loss on deep activations, a style loss on Gram matrices, and total
     variation. The targets are computed once for each size.
 
-    Weights can be given in two ways. `strength` compares each loss to what it is for
-    this pair of images: content to the variance of the content layers, style to the
-    loss of the content image, layer by layer, so that it has the same effect on other
-    images and sizes. `content_weight`, `style_weight` and `total_variation_weight`,
-    given together, are the factors of the losses as this package defines them
-    (`convert_weights` translates recipes).
+    `strength` compares each loss to what it is for this pair of images (content to the
+    variance of the content layers, style to the loss of the content image, layer by
+    layer), so that it has the same effect on other images and sizes.
 
     Args:
-        content: the photograph, `(height, width, 3)`, uint8 or float in [0, 255]; or
-            a `PIL.Image`, or the path of an image file.
+        content: the photograph, grey or RGB, with or without alpha: an array `(height,
+            width[, channels])`, uint8 or float in [0, 255], a `PIL.Image` or a path.
         styles: one painting of that kind, or a list of them, of any sizes.
         size: int, the longer side of the result in pixels; by default the content's.
         strength: float from 0, the photograph, to 1, the style alone.
-        content_weight, style_weight, total_variation_weight: floats from 0, all three
-            or none; see above.
+        content_weight, style_weight, total_variation_weight: instead of `strength`, the
+            factors of the losses, floats from 0 (`convert_weights` translates recipes).
         total_variation_power: float from 0.5 to 4, see `total_variation_loss`; by
             default 0.5, or 1 where the weights are given.
         blend: each style's share, floats from 0, scaled to sum to 1; equal by default.
@@ -67,9 +64,8 @@ class StyleTransfer(StyleProblem):
         tile_size: int, rows and columns of a tile in pixels, for images too large to
             be computed in one piece; the result is the same. None for one piece.
         seed: int from 0, of the noise that a run starts with.
-        features: a dictionary of further arguments of `vgg_features`, for example
-            `{"weights": "hed", "dtype": "mixed_bfloat16"}`; by default with "max"
-            pooling and "reflect" padding.
+        features: a dictionary of arguments of `vgg_features`, such as `{"dtype":
+            "mixed_bfloat16"}`; by default "max" pooling and "reflect" padding.
 
     Raises:
         ValueError: for an image or an option that cannot be used.
@@ -102,7 +98,8 @@ class StyleTransfer(StyleProblem):
             initial: the start: `"content"` (with a little noise, so that flat parts
                 can grow strokes), `"noise"`, or an image.
             callbacks: Keras callbacks. A scale is an epoch and a step a batch; their
-                `model` is this object, with `image()`, `history` and `stop_training`.
+                `model` is this object, with `image()`, `history`, `stop_training` and
+                `optimizer`. They start afresh in a run that is resumed.
             progress: bool, whether to draw a bar with the time left.
             checkpoint: a file in which to save the run. If it holds a run of the same
                 images and options, that run resumes, bit for bit.
@@ -110,14 +107,13 @@ class StyleTransfer(StyleProblem):
             branch_from: a file that another run saved: start from its image, at its
                 scale, with this object's images and weights.
             tile_size: int, as in `StyleTransfer`, for this run; by default its own.
-            settings: further arguments of the optimizer.
+            settings: further arguments of the optimizer (`optimizers.py`).
 
         Returns:
             A `Result`: `.image`, uint8 `(height, width, 3)`, and `.history`.
 
         Raises:
-            ValueError: for an option or a callback that cannot be used, or a checkpoint
-                of another run.
+            ValueError: for an option, a callback or a checkpoint that cannot be used.
         """
         check_optimizer(optimizer, settings)
         scales, steps = schedule = check_schedule(self.size, scales, steps)
@@ -181,6 +177,6 @@ class StyleTransfer(StyleProblem):
             raise ValueError("StyleTransfer: image() is None. Call run() first.")
         image = tf.clip_by_value(self.optimizer.result(), 0.0, 255.0)
         if self.colours == "luminance":
-            content = inputs.resize(self.content[None], image.shape[1:3])
+            content = inputs.resize(self.content, image.shape[1:3])
             image = with_colours_of(image, content)
         return np.round(image[0]).astype(np.uint8)
