@@ -45,7 +45,7 @@ def load_pytorch_generator(path_or_state_dict):
 
     Raises:
         ValueError: for a file that cannot be read or holds more than weights, and for
-            weights of another network; says what was found.
+            weights of another network, or with other channels out than in.
         ImportError: for a path, where PyTorch is not installed.
 
     >>> shapes = {"model.1": (2, 3, 7, 7), "model.4": (4, 2, 3, 3),

@@ -23,11 +23,7 @@ _OPTIONS += ("histogram_freq", "embeddings_freq")
 
 
 def callback_list(transfer, callbacks, optimizer):
-    """Return a `CallbackList` of callbacks that work with a `StyleTransfer`.
-
-    Raises:
-        ValueError: names one that does not, and says why and what to use instead.
-    """
+    """Return a `CallbackList`, or say which callback cannot work and what to use."""
     callbacks = [c for c in keras.tree.flatten(callbacks) if c is not None]
     for callback in callbacks:
         if problem := _problem(callback, optimizer):

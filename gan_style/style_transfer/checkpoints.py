@@ -31,11 +31,12 @@ class SavedRun(keras.callbacks.Callback):
             check_writable(self.path.parent)
         if self.path and self.path.exists():
             self._saved = load_run(self.path)
+            self.scale = int(self._saved["scale"])
             if str(self._saved["fingerprint"]) != name:
                 expected = "a run of these images and options"
                 raise _refused(self.path, expected, " or branch_from=")
-            self.scale = int(self._saved["scale"])
-            self._check("scale", self.scale < len(scales))
+            if self.scale >= len(scales):
+                raise _refused(self.path, "unchanged in its scale")
             self.history = {k: self._saved[f"history_{k}"].tolist() for k in HISTORY}
         elif branch_from is not None:
             self.image = load_run(branch_from)["optimizer_image"]
@@ -53,14 +54,10 @@ class SavedRun(keras.callbacks.Callback):
                 terms, saved = optimizer.evaluate(tf.constant(state["image"]))
                 self._saved["optimizer_terms"] = terms
             state[name] = saved = np.asarray(saved)
-            fits = saved.shape == own.shape and saved.dtype == own.numpy().dtype
-            self._check(name, fits)
+            if saved.shape != own.shape or saved.dtype != own.numpy().dtype:
+                raise _refused(self.path, f"unchanged in its {name}")
         optimizer.load_state(state)
         self._saved = {}
-
-    def _check(self, name, right):
-        if not right:
-            raise _refused(self.path, f"as it was saved: its {name} was changed")
 
     def on_epoch_begin(self, epoch, logs=None):
         self.scale = epoch
@@ -101,11 +98,7 @@ def save_run(path, **arrays):
 
 
 def load_run(path):
-    """Read what `save_run` wrote, and unpickle nothing.
-
-    Raises:
-        ValueError: for what is not a run, or was damaged.
-    """
+    """Read what `save_run` wrote, unpickle nothing, and refuse all else."""
     path = check_path(_OWNER, "checkpoint", path)
     try:
         check_stored(path)
@@ -133,8 +126,9 @@ def _check_run(run):
         value = run.get(name, np.empty((), bool))
         if value.dtype.kind not in kinds or value.ndim != dimensions:
             raise ValueError(f"{name} is missing or of another kind")
-    for name in (name for name in run if name.startswith("optimizer_")):
-        if run[name].dtype.kind not in "if" or not np.isfinite(run[name]).all():
+    for name, value in run.items():
+        numbers = name.startswith("optimizer_")
+        if numbers and not (value.dtype.kind in "if" and np.isfinite(value).all()):
             raise ValueError(f"{name} is not all of finite numbers")
     one, *sides, colours = run["optimizer_image"].shape
     lengths = {len(run[f"history_{name}"]) for name in HISTORY}

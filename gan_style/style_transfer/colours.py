@@ -24,13 +24,7 @@ def with_colours_of(image, source):
 
 
 def match_colours(image, source):
-    """Give an image the mean and covariance of another's colours, by a linear map.
-
-    Example:
-        >>> grey = np.full((2, 2, 3), 100.0)
-        >>> match_colours(grey, np.full((4, 4, 3), [200.0, 100.0, 0.0]))[0, 0].tolist()
-        [200.0, 100.0, 0.0]
-    """
+    """Give an image the mean and covariance of another's colours, by a linear map."""
     pixels = np.asarray(image, np.float64).reshape(-1, 3)
     wanted = np.asarray(source, np.float64).reshape(-1, 3)
 

@@ -14,14 +14,10 @@ from gan_style.style_transfer.losses import to_float32
 
 
 class Tile(NamedTuple):
-    """The boxes of a tile, in pixels: its core, and the core with its halo.
+    """The boxes of a tile, in pixels."""
 
-    Cores cover the image without overlap; a halo reaches as far as their activations
-    see.
-    """
-
-    core: tuple
-    outer: tuple
+    core: tuple  # these cover the image without overlap
+    outer: tuple  # the core and its halo, as far as its activations see
 
     def core_at(self, stride, shape):
         """Return the core's box in a layer's activations: the tile's, and the image's.
@@ -68,28 +64,23 @@ class Features:
         self._extract = traced_once(self._extract_cores)
 
     def tiles(self, image, tile_size, *maps):
-        """Yield what is computed of each tile of an image.
+        """Yield each `Tile` of an image and its pixels; by layer, its core's box.
 
-        That is its `Tile`, its pixels, a dictionary from layers to its core's box in
-        its activations, and the core's part of each of `maps`: dictionaries from layers
-        to maps of the size of the image's activations.
+        Also the core's part of each of `maps`, which are as large as the activations.
         """
         shape, deepest = image.shape[1:3], max(self.strides.values())
         for tile in plan_tiles(*shape, tile_size, self.halo, deepest):
             boxes = {name: tile.core_at(s, shape) for name, s in self.strides.items()}
-            inside = {
-                name: tf.constant(box, tf.int32) for name, (box, _) in boxes.items()
-            }
+            inside = {name: tf.constant(b[0], tf.int32) for name, b in boxes.items()}
             parts = ({n: crop(x, boxes[n][1]) for n, x in m.items()} for m in maps)
             yield tile, crop(image, tile.outer), inside, *parts
 
     def statistics(self, image, masks, tile_size=None, keep=()):
         """Compute Gram matrices, summed over the positions of each region.
 
-        Returns dictionaries from the style layers to these sums `(regions, channels,
-        channels)`, and to the numbers of positions `(regions, 1, 1)`; and from the
-        layers in `keep` to their activations. `masks` are dictionaries from layers, of
-        the size of their activations: `(regions, h, w, 1)`.
+        Returns dictionaries from layers to these sums `(regions, channels, channels)`,
+        to the numbers of positions `(regions, 1, 1)`, and to the activations of those
+        in `keep`. `masks` has each layer's size: `(regions, h, w, 1)`.
         """
         totals, rows = {}, {name: {} for name in keep}
         for tile, pixels, inside, regions in self.tiles(image, tile_size, masks):

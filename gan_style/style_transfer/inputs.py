@@ -44,11 +44,6 @@ def rgb_array(name, image):
     """Return an image as float32 or float64 RGB `(height, width, 3)` in [0, 255].
 
     Grey becomes RGB, and what is transparent lies on white, as `read_image` has it.
-
-    Example:
-        >>> grey_and_alpha = np.array([[[9, 255], [9, 0]]], "uint8")
-        >>> rgb_array("content", grey_and_alpha).tolist()
-        [[[9.0, 9.0, 9.0], [255.0, 255.0, 255.0]]]
     """
     given = image = _array(name, image)
     image = image[..., None] if image.ndim == 2 else image

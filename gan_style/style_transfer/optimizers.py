@@ -3,9 +3,6 @@
 import tensorflow as tf
 
 from gan_style.style_transfer.objective import TERMS
-from gan_style.utils.checks import check_choice, check_int, check_number
-
-_OWNER = "StyleTransfer.run"  # its further arguments are the optimizers'
 
 
 class PixelOptimizer:
@@ -59,37 +56,26 @@ class Adam(PixelOptimizer):
     """Adam with a running average of its images, which is the result.
 
     Kingma and Ba, "Adam" (ICLR 2015). The average smooths the noise of the last steps.
-
-    Args:
-        image, evaluate: see `PixelOptimizer`.
-        learning_rate: levels of [0, 255] per step.
-        beta_1, beta_2: decays of the running means of the gradient and its square.
-        average: the decay of the running average of the images.
+    `learning_rate` is in levels of [0, 255] per step.
     """
 
     slots = (*PixelOptimizer.slots, "momentum", "velocity", "age", "mean")
+    beta_1, beta_2, average = 0.9, 0.99, 0.99  # decays: of the moments, of the average
 
-    def __init__(
-        self, image, evaluate, learning_rate=5.0, beta_1=0.9, beta_2=0.99, average=0.99
-    ):
+    def __init__(self, image, evaluate, learning_rate=5.0):
         super().__init__(image, evaluate)
-        rate = check_number(_OWNER, "learning_rate", learning_rate, 0, 1e4)
         # Callbacks may assign to it, or put a number in its place.
-        self.learning_rate = tf.Variable(rate, dtype=image.dtype)
-        decays = {"beta_1": beta_1, "beta_2": beta_2, "average": average}
-        self.decays = [
-            check_number(_OWNER, *decay, 0, 0.999999) for decay in decays.items()
-        ]
+        self.learning_rate = tf.Variable(learning_rate, dtype=image.dtype)
         self.momentum = self.velocity = self.mean = tf.zeros_like(image)
         self.age = tf.constant(0, tf.int64)  # of the moments, over all scales
 
     def _descend(self):
         self.age += 1
-        rate = tf.cast(self.learning_rate, self.image.dtype)
-        count = tf.cast(self.age, self.image.dtype)
-        moments = self.momentum, self.velocity, self.mean
+        dtype = self.image.dtype
+        rate, count = tf.cast(self.learning_rate, dtype), tf.cast(self.age, dtype)
         self.image, self.momentum, self.velocity, self.mean = _adam(
-            self.image, self.gradient, *moments, count, rate, *self.decays
+            *(self.image, self.gradient, self.momentum, self.velocity, self.mean),
+            *(rate, count, self.beta_1, self.beta_2, self.average),
         )
         self.terms, self.gradient = self._evaluate(self.image)
 
@@ -106,7 +92,7 @@ class Adam(PixelOptimizer):
         if self.steps == 0:
             return super().result()
         count = tf.cast(self.steps, self.mean.dtype)
-        return self.mean / (1 - self.decays[-1] ** count)
+        return self.mean / (1 - self.average**count)
 
 
 class LBFGS(PixelOptimizer):
@@ -114,19 +100,14 @@ class LBFGS(PixelOptimizer):
 
     Nocedal and Wright, "Numerical Optimization", algorithm 7.4, with a backtracking
     line search for a sufficient decrease; nearly every step costs one evaluation.
-
-    Args:
-        image, evaluate: see `PixelOptimizer`.
-        memory: how many pairs of moves and gradient changes are stored.
-        first_move: levels of [0, 255] by which the first step moves the pixels, root
-            mean square.
+    `memory` is how many pairs of moves and gradient changes are stored; the first step
+    moves the pixels by `first_move` levels of [0, 255], root mean square.
     """
 
-    def __init__(self, image, evaluate, memory=10, first_move=2.0):
+    memory, first_move = 10, 2.0
+
+    def __init__(self, image, evaluate):
         super().__init__(image, evaluate)
-        self.memory = check_int(_OWNER, "memory", memory)
-        first_move = check_number(_OWNER, "first_move", first_move, 0, 1e4)
-        self.first_move = tf.constant(first_move, image.dtype)
         self._clear_memory()
 
     def _clear_memory(self):
@@ -150,10 +131,11 @@ class LBFGS(PixelOptimizer):
 
     def _descend(self, max_trials=10):
         start, last = self.image, self.gradient
-        direction, derivative = _two_loops(last, self.pairs, self.first_move)
+        first_move = tf.constant(self.first_move, start.dtype)
+        direction, derivative = _two_loops(last, self.pairs, first_move)
         if derivative >= 0:  # uphill: rounding has spoilt the memory
             self._clear_memory()
-            direction, derivative = _two_loops(last, self.pairs, self.first_move)
+            direction, derivative = _two_loops(last, self.pairs, first_move)
         before, derivative, size = float(self.terms[-1]), float(derivative), 1.0
         for _ in range(max_trials):
             image = start + size * direction
@@ -176,7 +158,7 @@ class LBFGS(PixelOptimizer):
 
 # These are traced for one size, then once more for any size, however many the runs.
 @tf.function(reduce_retracing=True)
-def _adam(image, gradient, m, v, mean, count, rate, beta_1, beta_2, average):
+def _adam(image, gradient, m, v, mean, rate, count, beta_1, beta_2, average):
     """Return the image after a step, its moments, and the mean of the images."""
     m += (1 - beta_1) * (gradient - m)
     v += (1 - beta_2) * (tf.square(gradient) - v)
@@ -210,14 +192,3 @@ def _dot(a, b):
 
 
 OPTIMIZERS = {"lbfgs": LBFGS, "adam": Adam}
-
-
-def check_optimizer(name, settings):
-    """Refuse an unknown optimizer, and settings that it does not accept."""
-    check_choice(_OWNER, "optimizer", name, tuple(OPTIMIZERS))
-    try:
-        OPTIMIZERS[name](tf.zeros((1, 1, 1, 3)), None, **settings)
-    except TypeError as error:
-        raise ValueError(
-            f"{_OWNER}: settings are {settings}, but must be those of {name}. ({error})"
-        ) from error

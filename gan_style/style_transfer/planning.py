@@ -1,4 +1,4 @@
-"""How much time and memory a run of style transfer needs, and which run fits.
+"""The scales and steps of a run, the time and memory it needs, and which run fits.
 
 A few steps are timed on this machine, on small images; their time grows with the
 pixels. Memory is counted from the network's layers.
@@ -6,6 +6,7 @@ pixels. Memory is counted from the network's layers.
 
 import functools
 import math
+import numbers
 from timeit import timeit
 from typing import NamedTuple
 
@@ -15,13 +16,8 @@ import tensorflow as tf
 from gan_style.hardware import DoesNotFit
 from gan_style.hardware.memory import budget, memory_limit, resident_memory, say_seconds
 from gan_style.style_transfer.features import plan_tiles
-from gan_style.style_transfer.optimizers import LBFGS, check_optimizer
-from gan_style.style_transfer.schedule import (
-    check_schedule,
-    default_scales,
-    default_steps,
-)
-from gan_style.utils.checks import summarize
+from gan_style.style_transfer.optimizers import LBFGS, OPTIMIZERS
+from gan_style.utils.checks import check_choice, check_int, check_list, summarize
 
 _MARGIN = 0.9  # a safety margin, because a few steps are a small sample
 _TILE_SIZES = (1024, 768, 512, 384, 256, 192, 128)
@@ -33,21 +29,58 @@ _HELD, _OVERHEAD, _EVALUATIONS = 1.1, 110e6, 1.04
 _IMAGES = {"lbfgs": 27, "adam": 10}
 
 
-class StylePlan(NamedTuple):
-    """A run that fits, from `plan_style`: print it, `_replace` parts, or `paint()`.
+def default_scales(size, coarsest=128, ratio=2**0.5):
+    """List the longer sides of a coarse-to-fine run, each about `ratio` the last.
 
-    Fields: `scales`, `steps`, `tile_size` and `optimizer` as in `StyleTransfer.run`;
-    the estimated `seconds`, and the `memory` in bytes, of the whole process at its
-    peak; `transfer`, the `StyleTransfer` that was planned for.
+    Example:
+        >>> default_scales(512)
+        [128, 181, 256, 362, 512]
+        >>> default_scales(100)
+        [100]
     """
+    count = max(0, round(math.log(size / coarsest) / math.log(ratio)))
+    return [round(size / ratio**k) for k in range(count, 0, -1)] + [size]
 
-    transfer: object
-    scales: list
+
+def default_steps(scales, finest=60, most=150):
+    """List the steps at each scale: more on coarse scales, where they are cheap.
+
+    Example:
+        >>> default_steps([128, 181, 256, 362, 512])
+        [146, 117, 94, 75, 60]
+    """
+    coarser = range(len(scales) - 1, -1, -1)
+    return [round(min(most, finest * 1.25**k)) for k in coarser]
+
+
+def check_schedule(size, scales, steps):
+    """Return lists of the scales of a run to a size, and of the steps at each scale."""
+    owner = "StyleTransfer.run"
+    scales = default_scales(size) if scales is None else scales
+    scales = check_list(owner, "scales", scales, "integers, longer sides in pixels")
+    steps = default_steps(scales) if steps is None else steps
+    steps = [steps] * len(scales) if isinstance(steps, numbers.Number) else steps
+    steps = check_list(owner, "steps", steps, "one integer per scale")
+    scales = [check_int(owner, "scales", scale) for scale in scales]
+    steps = [check_int(owner, "steps", count) for count in steps]
+    if len(steps) != len(scales) or scales[-1:] != [size]:
+        raise ValueError(
+            f"{owner}: scales, steps are {scales} and {steps}, but must be as many, "
+            f"and {size} the last scale."
+        )
+    return scales, steps
+
+
+class StylePlan(NamedTuple):
+    """A run that fits, from `plan_style`: print it, `_replace` parts, or `paint()`."""
+
+    transfer: object  # the `StyleTransfer` that was planned for
+    scales: list  # as in `StyleTransfer.run`; the next three as well
     steps: list
     tile_size: int | None
     optimizer: str
-    seconds: float
-    memory: float
+    seconds: float  # estimated
+    memory: float  # in bytes: of the whole process, at its peak
 
     def paint(self, **options):
         """Run as planned; `options` are further arguments of `StyleTransfer.run`."""
@@ -61,7 +94,7 @@ class StylePlan(NamedTuple):
         scales = ", ".join(f"{steps} at {scale}" for steps, scale in schedule)
         return (
             f"{width} x {height} px, {pieces}; steps of {self.optimizer}: {scales}; "
-            f"about {say_seconds(self.seconds)} and {_say_bytes(self.memory)}"
+            f"about {say_seconds(self.seconds)} and {self.memory / 1e9:.1f} GB"
         )
 
 
@@ -92,39 +125,36 @@ def plan_style(
     if not hasattr(transfer, "loss_and_gradient"):
         got = summarize(transfer)
         raise ValueError(f"plan_style: transfer is {got}, but must be a StyleTransfer.")
-    check_optimizer(optimizer, {})
+    check_choice("plan_style", "optimizer", optimizer, tuple(OPTIMIZERS))
     schedules = [check_schedule(transfer.size, scales, steps)]
     if steps is None and scales is None:
         schedules = _candidate_schedules(transfer.size)
     time = math.inf if time is None else budget("time", time)
     limit = memory_limit(memory, None)
 
-    def bytes_at(size, optimizer=optimizer):
-        return style_memory(transfer, size, tile_size, optimizer)
+    def gigabytes_at(size, optimizer=optimizer):
+        return style_memory(transfer, size, tile_size, optimizer) / 1e9
 
     def seconds_at(size):
         ways = schedules if size == transfer.size else _candidate_schedules(size)
         return min(costs.seconds(transfer, *way) for way in ways) / _MARGIN
 
-    largest = transfer.tile_size or transfer.size
-    for tile_size in (transfer.tile_size, *(t for t in _TILE_SIZES if t < largest)):
+    for tile_size in (None, *(t for t in _TILE_SIZES if t < transfer.size)):
         peak = style_memory(transfer, transfer.size, tile_size, optimizer)
         if peak <= limit:
             break
     else:
-        adam = bytes_at(transfer.size, "adam") <= limit
+        adam = gigabytes_at(transfer.size, "adam") <= limit / 1e9
         advice = "optimizer='adam', which stores fewer images, or " if adam else ""
-        advice += "more memory"
-        raise _does_not_fit(
-            "memory", limit, bytes_at, _say_bytes, transfer.size, advice
-        )
+        advice, say = f"{advice}more memory", "{:.1f} GB".format
+        raise _too_little("memory", limit / 1e9, gigabytes_at, say, transfer, advice)
     costs = measure_style(transfer, tile_size)
     for scales, steps in schedules:
         took = costs.seconds(transfer, scales, steps)
         if took <= _MARGIN * time:
             return StylePlan(transfer, scales, steps, tile_size, optimizer, took, peak)
     advice = "fewer steps or more time"
-    raise _does_not_fit("time", time, seconds_at, say_seconds, transfer.size, advice)
+    raise _too_little("time", time, seconds_at, say_seconds, transfer, advice)
 
 
 def _candidate_schedules(size):
@@ -136,17 +166,14 @@ def _candidate_schedules(size):
     ]
 
 
-def _does_not_fit(name, limit, needed, say, size, advice):
+def _too_little(name, limit, needed, say, transfer, advice):
+    size = transfer.size
     fitting = [smaller for smaller in range(64, size, 16) if needed(smaller) <= limit]
     advice = f"size={fitting[-1]} or less, or {advice}" if fitting else advice
     return DoesNotFit(
         f"plan_style: {name} is {say(limit)}, but must be at least "
         f"{say(needed(size))}, for size={size}. Use {advice}."
     )
-
-
-def _say_bytes(memory):
-    return f"{memory / 1e9:.1f} GB"
 
 
 class StyleCosts(NamedTuple):

@@ -32,7 +32,7 @@ class StyleProblem:
         content_weight=None, style_weight=None, total_variation_weight=None,
         total_variation_power=None, blend=None, masks=None, style_scale=1.0,
         colours="style", content_layers=CONTENT_LAYERS, style_layers=STYLE_LAYERS,
-        tile_size=None, seed=0, features=None,
+        seed=0, features=None,
     ):  # fmt: skip
         self.content = inputs.rgb_array("content", content)
         self.styles, self.masks = _styles_and_masks(styles, masks, blend)
@@ -47,7 +47,6 @@ class StyleProblem:
         self.style_layers = inputs.layer_weights("style_layers", style_layers)
         size = max(self.content.shape[:2]) if size is None else size
         self.size = check_int(_OWNER, "size", size)
-        self.tile_size = _tile_size(tile_size)
         self.seed = check_int(_OWNER, "seed", seed, 0)
         recolour = {
             "style": lambda style: style,
@@ -114,7 +113,8 @@ class StyleProblem:
     def objective(self, size=None, tile_size=None):
         """Return the `StyleObjective` at a size; its targets are computed once."""
         size = self.size if size is None else check_int(_OWNER, "size", size)
-        tile_size = _tile_size(tile_size) or self.tile_size
+        if tile_size is not None:
+            check_int(_OWNER, "tile_size", tile_size)
         if size not in self._objectives:
             self._objectives = {size: self._objective(size, tile_size)}
         return self._objectives[size]
@@ -184,10 +184,6 @@ class StyleProblem:
         variation = variation * self.strength / pixels
         factors = (1 - self.strength, _STYLE_AT_HALF * self.strength, variation)
         return content, style, *factors
-
-
-def _tile_size(value):
-    return None if value is None else check_int(_OWNER, "tile_size", value)
 
 
 def _styles_and_masks(styles, masks, blend):

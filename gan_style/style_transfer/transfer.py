@@ -13,9 +13,10 @@ from gan_style.style_transfer.callbacks import ProgressBar, callback_list
 from gan_style.style_transfer.checkpoints import SavedRun, fingerprint
 from gan_style.style_transfer.colours import with_colours_of
 from gan_style.style_transfer.objective import TERMS
-from gan_style.style_transfer.optimizers import OPTIMIZERS, check_optimizer
+from gan_style.style_transfer.optimizers import OPTIMIZERS
+from gan_style.style_transfer.planning import check_schedule
 from gan_style.style_transfer.problem import StyleProblem
-from gan_style.style_transfer.schedule import check_schedule
+from gan_style.utils.checks import check_choice, check_number
 
 
 class Result(NamedTuple):
@@ -61,8 +62,6 @@ class StyleTransfer(StyleProblem):
             (paint the luma only) or `"match"` (recolour the styles first).
         content_layers, style_layers: names, which weigh the same and sum to 1, or a
             dictionary from names to weights.
-        tile_size: int, rows and columns of a tile in pixels, for images too large to
-            be computed in one piece; the result is the same. None for one piece.
         seed: int from 0, of the noise that a run starts with.
         features: a dictionary of arguments of `vgg_features`, such as `{"dtype":
             "mixed_bfloat16"}`; by default "max" pooling and "reflect" padding.
@@ -86,7 +85,7 @@ class StyleTransfer(StyleProblem):
     def run(
         self, steps=None, scales=None, optimizer="lbfgs", initial="content",
         callbacks=(), progress=True, checkpoint=None, save_every=25, branch_from=None,
-        tile_size=None, **settings,
+        tile_size=None, learning_rate=None,
     ):  # fmt: skip
         """Paint, from coarse to fine.
 
@@ -106,8 +105,9 @@ class StyleTransfer(StyleProblem):
             save_every: int, steps between two savings.
             branch_from: a file that another run saved: start from its image, at its
                 scale, with this object's images and weights.
-            tile_size: int, as in `StyleTransfer`, for this run; by default its own.
-            settings: further arguments of the optimizer (`optimizers.py`).
+            tile_size: int, rows and columns of a tile in pixels, for images too large
+                to be computed in one piece; the result is the same. None for one piece.
+            learning_rate: float, of Adam, in levels of [0, 255]; 5 by default.
 
         Returns:
             A `Result`: `.image`, uint8 `(height, width, 3)`, and `.history`.
@@ -115,9 +115,13 @@ class StyleTransfer(StyleProblem):
         Raises:
             ValueError: for an option, a callback or a checkpoint that cannot be used.
         """
-        check_optimizer(optimizer, settings)
+        owner, settings = "StyleTransfer.run", {}
+        check_choice(owner, "optimizer", optimizer, tuple(OPTIMIZERS))
+        if learning_rate is not None:
+            check_choice(owner, "optimizer with learning_rate", optimizer, ("adam",))
+            check_number(owner, "learning_rate", learning_rate, 0, 1e4)
+            settings = {"learning_rate": learning_rate}
         scales, steps = schedule = check_schedule(self.size, scales, steps)
-        tile_size = self.tile_size if tile_size is None else tile_size
         if not isinstance(initial, str) or os.path.isfile(os.path.expanduser(initial)):
             initial = inputs.rgb_array("initial", initial)
         elif initial not in ("content", "noise"):

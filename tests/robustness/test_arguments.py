@@ -139,7 +139,7 @@ CALLS = {
         for name in (
             *("size", "strength", "content_weight", "total_variation_power", "blend"),
             *("masks", "style_scale", "colours", "content_layers", "style_layers"),
-            *("tile_size", "seed", "features"),
+            *("seed", "features"),
         )
     },
     "StyleTransfer mask": lambda m, x: m.style(masks=[x]),
@@ -147,7 +147,14 @@ CALLS = {
     "loss_and_gradient tile_size": lambda m, x: m.transfer.loss_and_gradient(IMAGE, x),
     **{
         f"StyleTransfer.run {name}": lambda m, x, name=name: m.run(**{name: x})
-        for name in ("steps", "scales", "optimizer", "initial", "branch_from", "memory")
+        for name in (
+            "steps",
+            "scales",
+            "optimizer",
+            "initial",
+            "branch_from",
+            "tile_size",
+        )
     },
     "StyleTransfer.run save_every": lambda m, x: m.run(save_every=x),
     "vgg_features": lambda m, x: vgg_features(x, weights=None),

@@ -145,25 +145,9 @@ def test_a_planned_tile_size_is_that_of_its_run_alone(slow, monkeypatch):
     seen = watch_tiles(made, monkeypatch)
     plan = plan_style(made)._replace(tile_size=16, steps=[1])
     plan.paint(progress=False)
-    assert seen == {16} and made.tile_size is None
+    assert seen == {16}
     made.run(1, progress=False)
     assert seen == {16, None}
-
-
-def test_planning_leaves_the_transfers_tile_size_alone(slow):
-    made = transfer(2048)
-    whole, tiled = style_memory(made, 2048), style_memory(made, 2048, 256)
-    assert plan_style(made, memory=(whole + tiled) / 2).tile_size is not None
-    assert made.tile_size is None
-
-
-@pytest.mark.parametrize(("own", "planned"), [(300, 300), (2048, 2048)])
-def test_tiles_are_no_larger_than_the_transfers_own(slow, own, planned):
-    made = transfer(2048, tile_size=own)
-    assert plan_style(made, memory="1000 GB").tile_size == planned
-    least = style_memory(made, 2048, 256) * 1.001
-    assert plan_style(made, memory=least).tile_size == 256
-    assert made.tile_size == own
 
 
 def scripted(monkeypatch, seconds):
