@@ -54,15 +54,14 @@ def rgb_array(name, image):
     )
     if not fits or not image.size or not 0 <= image.min() <= image.max() <= 255:
         raise refused(name, _describe(given), expected)
+    image = image if image.dtype == np.float64 else image.astype(np.float32)
     colours = 3 if image.shape[-1] > 2 else 1
     image, alpha = image[..., :colours], image[..., colours:]
-    if given.dtype.kind == "f" and any(
-        0 < p.max(initial=0) <= 1 for p in (image, alpha)
-    ):
+    unit_range = 0 < image.max() <= 1 or 0 < alpha.max(initial=0) <= 1
+    if given.dtype.kind == "f" and unit_range:
         raise refused(name, _describe(given), f"{expected} Multiply by 255.")
-    image = image if image.dtype == np.float64 else image.astype(np.float32)
     if alpha.size:
-        image = 255 + (image - 255) * (alpha / image.dtype.type(255))
+        image = 255 + (image - 255) * (alpha / 255)
     return image.repeat(3 // colours, axis=-1)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from gan_style.style_transfer.colours import luminance
 from gan_style.style_transfer.transfer import StyleTransfer
+from gan_style.utils.images import save_image
 
 RNG = np.random.default_rng(0)
 CONTENT = RNG.integers(0, 256, (24, 32, 3), dtype="uint8")
@@ -209,6 +210,29 @@ def test_what_cannot_be_used_names_itself(options, message):
 def test_runs_refuse_what_they_cannot_do(options, message):
     with pytest.raises(ValueError, match=message):
         transfer().run(**{"steps": 1, "progress": False, **options})
+
+
+def test_a_tilde_is_the_home_folder_in_every_path(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    save_image(tmp_path / "start.png", OTHER)
+    made = transfer()
+    first = run(made, 1, scales=[32], initial="~/start.png", checkpoint="~/run.npz")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run.npz", "start.png"]
+    second = run(made, 1, scales=[32], branch_from="~/run.npz")
+    assert second.history["total"][0] < first.history["total"][0]
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+def test_grey_images_are_painted_like_their_rgb(alpha):
+    grey = CONTENT[..., :2].copy()
+    grey[..., 1] = 255
+    given = grey if alpha else grey[..., 0]
+    rgb = np.repeat(grey[..., :1], 3, -1)
+    images = [
+        run(transfer(content, content), 1, scales=[32], initial=content).image
+        for content in (given, rgb)
+    ]
+    np.testing.assert_array_equal(*images)
 
 
 def test_a_size_that_the_layers_cannot_see_is_refused():
