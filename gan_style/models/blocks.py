@@ -35,16 +35,15 @@ def check_image_shape(owner, image_shape, multiple, minimum):
             "width, channels), such as (128, 128, 3)."
         ) from None
     check_int(owner, "image_shape's number of channels", channels)
-    for name, side in (("height", height), ("width", width)):
+    for name, side in {"height": height, "width": width}.items():
         if side is None:
             continue
         check_int(owner, f"image_shape's {name}", side)
         if side % multiple or side < minimum:
             below = max(side // multiple * multiple, minimum)
-            fitting = " or ".join(str(n) for n in sorted({below, below + multiple}))
+            fitting = " or ".join(map(str, sorted({below, below + multiple})))
             raise ValueError(
-                f"{owner}: the {name} of image_shape is {side}, but must be a "
-                f"multiple of {multiple} from {minimum} up. Sizes near it that fit: "
-                f"{fitting}."
+                f"{owner}: image_shape's {name} is {side}, but must be a multiple of "
+                f"{multiple} from {minimum} up, or None. Near it: {fitting}."
             )
     return height, width, channels

@@ -6,18 +6,22 @@ Reads state dicts of `ResnetGenerator` of the repository pytorch-CycleGAN-and-pi
 """
 
 import os
-import pickle
 import re
-import struct
 import zipfile
 
 import numpy as np
 
 from gan_style.models.generators import resnet_generator
-from gan_style.utils.checks import summarize
+from gan_style.utils.checks import check_path, summarize
 from gan_style.utils.files import check_stored
 
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+_OTHERS = {  # what a name tells of another network
+    r"^model\.model\.": "It looks like a U-Net (unet_128, unet_256). ",
+    r"\.filt$": "It looks like a network that blurs before downsampling, as CUT's. ",
+    r"^model\.10\.conv_block\.0\.weight$": "Its blocks do not pad by reflection. ",
+    r"^model\.2\.weight$": "It has batch norm, or a norm with learned scale. ",
+}
 
 
 def load_pytorch_generator(path_or_state_dict):
@@ -26,10 +30,8 @@ def load_pytorch_generator(path_or_state_dict):
     That is their ResNet generator with any number of blocks and filters
     (`resnet_9blocks`, `resnet_6blocks`), with instance norm and reflection padding, as
     in all their CycleGAN models. It gives the same image as their code, within
-    rounding.
-
-    What has no effect is left out: biases before an instance norm, which cancels them,
-    and the running statistics of old files, which instance norm does not use.
+    rounding. What has no effect is left out: biases before an instance norm, which
+    cancels them, and the running statistics of old files.
 
     Args:
         path_or_state_dict: the path of a `.pth` file, or a dict from names such as
@@ -43,7 +45,7 @@ def load_pytorch_generator(path_or_state_dict):
 
     Raises:
         ValueError: for a file that cannot be read or holds more than weights, and for
-            weights of another network; says what was found.
+            weights of another network, or with other channels out than in.
         ImportError: for a path, where PyTorch is not installed.
 
     >>> shapes = {"model.1": (2, 3, 7, 7), "model.4": (4, 2, 3, 3),
@@ -56,7 +58,8 @@ def load_pytorch_generator(path_or_state_dict):
     """
     state, source = path_or_state_dict, "state dict"
     if isinstance(state, (str, os.PathLike)):
-        state, source = _read(os.fspath(state)), os.path.basename(state)
+        path = check_path("load_pytorch_generator", "path", state)
+        state, source = _read(path), path.name
     arrays = _arrays(state, source)
     layers, filters, channels, blocks = _layers(arrays)
     _check(arrays, layers, source)  # first, because the network's size is the file's
@@ -72,12 +75,12 @@ def load_pytorch_generator(path_or_state_dict):
 
 
 def _error(what, expected):
-    return ValueError(f"load_pytorch_generator: {what}, but must be {expected}")
+    return ValueError(f"load_pytorch_generator: {what}, but must be {expected}.")
 
 
 def _read(path):
-    if not os.path.isfile(path):
-        raise _error(f"path is {path!r}", "that of a file.")
+    if not path.is_file():
+        raise _error(f"path is {str(path)!r}", "that of a file")
     try:
         import torch
     except ImportError as error:
@@ -89,42 +92,35 @@ def _read(path):
         if zipfile.is_zipfile(path):
             check_stored(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        *(pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError),
-        *(IndexError, TypeError, AttributeError, AssertionError, OverflowError),
-        *(OSError, MemoryError, ImportError, struct.error, zipfile.BadZipFile),
-    ) as error:
+    except Exception as error:  # of many kinds, for damaged files
         # PyTorch's own message recommends to trust the file; that is not for us to say.
         raise _error(
-            f"{path!r} is damaged, or holds other things than weights",
-            "a file of torch.save with weights only. Other things are refused, because "
-            "they could be code that runs when they are loaded. Save the weights "
-            "alone: torch.save(network.state_dict(), path).",
+            f"{str(path)!r} is damaged, or holds other things than weights",
+            "a file of torch.save with weights only, as others could run code. Save "
+            "the weights alone: torch.save(network.state_dict(), path)",
         ) from error
     tensors = state.values() if hasattr(state, "values") else ()
     tensors = [tensor for tensor in tensors if hasattr(tensor, "element_size")]
     claimed = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-    if claimed > (size := os.path.getsize(path)):  # a few numbers, repeated
-        what = f"the weights of {path!r} are {claimed} bytes"
-        raise _error(what, f"at most {size}, the bytes of the file.")
+    if claimed > (size := path.stat().st_size):  # a few numbers, repeated
+        what = f"the weights of {str(path)!r} are {claimed} bytes"
+        raise _error(what, f"at most {size}, the bytes of the file")
     return state
 
 
 def _arrays(state, source):
     """Return the weights as float32 arrays, without the running statistics."""
     if not hasattr(state, "items"):
-        raise _error(f"{source} is a {type(state).__name__}", "a dict of tensors.")
+        raise _error(f"{source} is a {type(state).__name__}", "a dict of tensors")
     arrays = {}
     for name, value in state.items():
         try:
             array = value.detach().cpu().float() if hasattr(value, "detach") else value
             array = np.asarray(array, "float32").reshape(value.shape)
         except (AttributeError, TypeError, ValueError, RuntimeError) as error:
-            raise _error(
-                f"{name!r} of {source} is a {type(value).__name__}",
-                f"a tensor of numbers ({error}). If the weights are one entry of "
-                "several, pass that entry.",
-            ) from error
+            what = f"{name!r} of {source} is a {type(value).__name__}"
+            advice = "If the weights are one entry of several, pass that entry"
+            raise _error(what, f"a tensor of numbers ({error}). {advice}") from error
         # nn.DataParallel puts its own name in front.
         name = str(name).removeprefix("module.")
         if name.rpartition(".")[2] not in _STATISTICS:
@@ -161,26 +157,24 @@ def _check(arrays, layers, source):
     shapes = {f"{key}.weight": shape for key, shape in layers.values()}
     last, shape = layers["to_picture"]
     shapes[f"{last}.bias"] = shape[:1]
+    known = shapes.keys() | {f"{key}.bias" for key, _ in layers.values()}
     missing = sorted(shapes.keys() - arrays.keys())
-    biases = {f"{key}.bias" for key, _ in layers.values()}
-    unknown = sorted(arrays.keys() - shapes.keys() - biases)
-    hint = ""
-    if any(name.startswith("model.model.") for name in arrays):
-        hint = " It looks like a U-Net (unet_128, unet_256)."
-    elif any(name.endswith(".filt") for name in arrays):
-        hint = " It looks like a network that blurs before downsampling, as CUT's."
-    elif "model.10.conv_block.0.weight" in arrays:
-        hint = " Its blocks do not pad by reflection."
-    elif "model.2.weight" in arrays:
-        hint = " It has batch norm, or a norm with learned scale and shift."
+    unknown = sorted(arrays.keys() - known)
     if missing or unknown:
+        names = "\n".join(arrays)
+        hints = [hint for name, hint in _OTHERS.items() if re.search(name, names, re.M)]
         raise _error(
             f"{source} is of another network",
-            f"of a ResNet generator with instance norm, such as resnet_9blocks.{hint} "
-            f"Missing: {summarize(missing)}; unknown: {summarize(unknown)}.",
+            "of a ResNet generator with instance norm, such as resnet_9blocks. "
+            f"{''.join(hints[:1])}Missing: {summarize(missing)}; unknown: "
+            f"{summarize(unknown)}",
         )
     for name, shape in shapes.items():
-        if arrays[name].shape != shape or 0 in shape:
+        got = arrays[name].shape
+        if name == f"{last}.weight" and got[0] != shape[0] and got[1:] == shape[1:]:
+            what = f"{source} has {shape[0]} channels in and {got[0]} out"
+            raise _error(what, "of as many out as in, as resnet_generator has")
+        if got != shape or 0 in shape:
             wanted = "(filters, channels, 7, 7)" if 0 in shape else shape
-            what = f"{name} of {source} is of shape {arrays[name].shape}"
-            raise _error(what, f"of {wanted}, for a ResNet generator of this width.")
+            what = f"{name} of {source} is of shape {got}"
+            raise _error(what, f"of {wanted}, for a ResNet generator of this width")

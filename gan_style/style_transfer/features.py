@@ -1,12 +1,55 @@
-"""What a network sees in an image, whole or in tiles: activations and Gram matrices."""
+"""What a network sees in an image, whole or in tiles: activations and Gram matrices.
+
+A box is `(first row, end row, first column, end column)`.
+"""
 
 import functools
+from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from gan_style.models.vgg import receptive_field, vgg_features
 from gan_style.style_transfer.losses import to_float32
-from gan_style.style_transfer.tiles import plan_tiles
+
+
+class Tile(NamedTuple):
+    """The boxes of a tile, in pixels."""
+
+    core: tuple  # these cover the image without overlap
+    outer: tuple  # the core and its halo, as far as its activations see
+
+    def core_at(self, stride, shape):
+        """Return the core's box in a layer's activations: the tile's, and the image's.
+
+        Pooling drops an odd last row: the last core ends where the layer ends.
+        """
+        ends = np.repeat(shape, 2) // stride
+        whole = np.minimum(-(-np.array(self.core) // stride), ends)
+        return whole - np.repeat(self.outer[::2], 2) // stride, whole
+
+
+def plan_tiles(height, width, tile_size, halo, stride):
+    """Cut an image into tiles whose cores are computed exactly, or into one if None.
+
+    A tile starts at a multiple of the deepest layer's `stride`, where the whole image's
+    pooling cells start too. At the image's edge, the network pads it like the whole.
+    """
+    halo = -(-halo // stride) * stride
+
+    def cuts(size):
+        # Equal pieces rather than full ones and a sliver.
+        pieces = max(1, -(-size // (tile_size or size)))
+        step = -(-size // (pieces * stride)) * stride
+        for start in range(0, size, step):
+            stop = min(start + step, size)
+            yield (start, stop), (max(0, start - halo), min(size, stop + halo))
+
+    return [
+        Tile(rows + columns, outer_rows + outer_columns)
+        for rows, outer_rows in cuts(height)
+        for columns, outer_columns in cuts(width)
+    ]
 
 
 class Features:
@@ -18,39 +61,34 @@ class Features:
         self.model = vgg_features(list(layers), **options)
         self.dtype = self.model.input.dtype
         self.halo, self.strides = receptive_field(self.model)
-        self._extract = traced_for_any_size(self._extract_cores)
+        self._extract = traced_once(self._extract_cores)
 
     def tiles(self, image, tile_size, *maps):
-        """Yield the tiles of an image, or the whole if `tile_size` is None.
+        """Yield each `Tile` of an image and its pixels; by layer, its core's box.
 
-        Each is a `Tile`, its pixels, a dictionary from layers to where its core lies in
-        its activations, and the core's part of each of `maps`: dictionaries from layers
-        to maps of the size of the image's activations.
+        Also the core's part of each of `maps`, which are as large as the activations.
         """
         shape, deepest = image.shape[1:3], max(self.strides.values())
-        for tile in plan_tiles(*shape, tile_size or max(shape), self.halo, deepest):
-            cores = {name: tile.core(s, shape) for name, s in self.strides.items()}
-            inside = {name: tf.constant(core) for name, (core, _) in cores.items()}
-            pixels = image[:, slice(*tile.rows), slice(*tile.columns)]
-            parts = (
-                {n: crop(x, cores[n][1]) for n, x in each.items()} for each in maps
-            )
-            yield tile, pixels, inside, *parts
+        for tile in plan_tiles(*shape, tile_size, self.halo, deepest):
+            boxes = {name: tile.core_at(s, shape) for name, s in self.strides.items()}
+            inside = {name: tf.constant(b[0], tf.int32) for name, b in boxes.items()}
+            parts = ({n: crop(x, boxes[n][1]) for n, x in m.items()} for m in maps)
+            yield tile, crop(image, tile.outer), inside, *parts
 
     def statistics(self, image, masks, tile_size=None, keep=()):
         """Compute Gram matrices, summed over the positions of each region.
 
-        Returns dictionaries from the style layers to these sums `(regions, channels,
-        channels)`, and to the numbers of positions `(regions, 1, 1)`; and from the
-        layers in `keep` to their activations. `masks` are those of `mask_pyramid`.
+        Returns dictionaries from layers to these sums `(regions, channels, channels)`,
+        to the numbers of positions `(regions, 1, 1)`, and to the activations of those
+        in `keep`. `masks` has each layer's size: `(regions, h, w, 1)`.
         """
-        totals, rows = {}, {}
+        totals, rows = {}, {name: {} for name in keep}
         for tile, pixels, inside, regions in self.tiles(image, tile_size, masks):
             kept = {name: inside[name] for name in keep}
             *sums, kept = self._extract(pixels, inside, kept, regions)
             totals = tf.nest.map_structure(tf.add, totals, sums) if totals else sums
             for name, core in kept.items():
-                rows.setdefault(name, {}).setdefault(tile.core_rows, []).append(core)
+                rows[name].setdefault(tile.core[0], []).append(core)
         return *totals, {
             name: tf.concat([tf.concat(row, 2) for row in parts.values()], 1)
             for name, parts in rows.items()
@@ -63,11 +101,7 @@ class Features:
             grams[name] = gram_sums(core, mask)
             mask = tf.ones_like(core[..., :1], self.dtype) if mask is None else mask
             areas[name] = tf.reduce_sum(mask, (1, 2), keepdims=True)[..., 0]
-        return (
-            grams,
-            areas,
-            {name: crop(seen[name], core) for name, core in keep.items()},
-        )
+        return grams, areas, {name: crop(seen[name], box) for name, box in keep.items()}
 
 
 def compiled(function):
@@ -75,25 +109,19 @@ def compiled(function):
     return tf.function(functools.partial(function))
 
 
-def traced_for_any_size(function):
+def traced_once(function):
     """Return `compiled`, with one trace for maps of all heights and widths."""
     traced = compiled(function)
 
-    def any_size(tensor):
-        shape = tensor.shape
-        shape = (shape[0], None, None, shape[3]) if shape.rank == 4 else shape
-        return tf.TensorSpec(shape, tensor.dtype)
+    def any_size(x):
+        shape = [x.shape[0], None, None, x.shape[3]] if x.shape.rank == 4 else x.shape
+        return tf.TensorSpec(shape, x.dtype)
 
     def call(*tensors):
-        signature = tf.nest.map_structure(any_size, tensors)
-        return traced.get_concrete_function(*signature)(*tensors)
+        specs = tf.nest.map_structure(any_size, tensors)
+        return traced.get_concrete_function(*specs)(*tensors)
 
     return call
-
-
-def mask_pyramid(masks, strides):
-    """Average masks `(regions, height, width, 1)` over the cells of each layer."""
-    return {n: tf.nn.avg_pool2d(masks, s, s, "VALID") for n, s in strides.items()}
 
 
 def gram_sums(activations, masks=None):
@@ -115,6 +143,6 @@ def _outer_products(flat):
     return tf.matmul(flat, flat, transpose_a=True), gradient
 
 
-def crop(tensor, where):
-    """Cut `(first row, end row, first column, end column)` out of `(n, h, w, c)`."""
-    return tensor[:, where[0] : where[1], where[2] : where[3]]
+def crop(maps, box):
+    """Cut a box out of `(n, h, w, c)`."""
+    return maps[:, box[0] : box[1], box[2] : box[3]]

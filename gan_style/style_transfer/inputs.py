@@ -1,26 +1,26 @@
 """Checks and prepares the images and options of style transfer."""
 
-import functools
 import os
 
 import numpy as np
 import tensorflow as tf
 
-from gan_style.utils.checks import check_int, check_list, check_number, summarize
+from gan_style.utils.checks import check_list, check_number, summarize
 from gan_style.utils.images import UnreadableImage, read_image
 
-number = functools.partial(check_number, "StyleTransfer")
-whole = functools.partial(check_int, "StyleTransfer")
+OWNER = "StyleTransfer"
 
 
-def _error(name, got, expected):
-    return ValueError(f"StyleTransfer: {name} is {got}, but must be {expected}")
+def refused(name, got, expected):
+    """Return the error for an argument: `got` is a value, or its description."""
+    got = got if isinstance(got, str) else summarize(got)
+    return ValueError(f"{OWNER}: {name} is {got}, but must be {expected}")
 
 
 def is_one(image):
     """Tell one image from a list of them."""
     is_file = isinstance(image, (str, os.PathLike)) or hasattr(image, "getexif")
-    return is_file or getattr(image, "ndim", None) == 3
+    return is_file or getattr(image, "ndim", None) in (2, 3)
 
 
 def _array(name, image):
@@ -28,11 +28,9 @@ def _array(name, image):
     try:
         return read_image(image) if is_file else np.asarray(image)
     except UnreadableImage as error:
-        raise UnreadableImage(f"StyleTransfer: {name}: {error}") from error
+        raise UnreadableImage(f"{OWNER}: {name}: {error}") from error
     except (TypeError, ValueError) as error:
-        raise _error(
-            name, summarize(image), f"an image or a path ({error})."
-        ) from error
+        raise refused(name, image, f"an image or a path ({error}).") from error
 
 
 def _describe(array):
@@ -43,40 +41,34 @@ def _describe(array):
 
 
 def rgb_array(name, image):
-    """Check an image; return float32 or float64 `(height, width, 3)`.
+    """Return an image as float32 or float64 RGB `(height, width, 3)` in [0, 255].
 
-    Args:
-        name: what to call it in an error.
-        image: an array, a `PIL.Image`, or the path of an image file.
-
-    Raises:
-        ValueError: if it is not an RGB image with values in [0, 255].
-
-    Example:
-        >>> rgb_array("content", np.zeros((4, 6, 3), "uint8")).dtype.name
-        'float32'
+    Grey becomes RGB, and what is transparent lies on white, as `read_image` has it.
     """
-    image = _array(name, image)
-    is_rgb = image.dtype.kind in "uif" and image.ndim == 3 and image.shape[-1] == 3
-    expected = "RGB, (height, width, 3), uint8 or float in [0, 255]."
-    if not is_rgb or not image.size or not 0 <= image.min() <= image.max() <= 255:
-        raise _error(name, _describe(image), expected)
-    if image.dtype.kind == "f" and 0 < image.max() <= 1:
-        raise _error(name, _describe(image), f"{expected} Multiply by 255.")
-    return image if image.dtype == np.float64 else image.astype(np.float32)
+    given = image = _array(name, image)
+    image = image[..., None] if image.ndim == 2 else image
+    fits = image.dtype.kind in "uif" and image.ndim == 3 and image.shape[-1] <= 4
+    expected = (
+        "grey or RGB, with or without alpha: (height, width, 1 to 4), uint8 or float "
+        "in [0, 255]."
+    )
+    if not fits or not image.size or not 0 <= image.min() <= image.max() <= 255:
+        raise refused(name, _describe(given), expected)
+    image = image if image.dtype == np.float64 else image.astype(np.float32)
+    colours = 3 if image.shape[-1] > 2 else 1
+    image, alpha = image[..., :colours], image[..., colours:]
+    unit_range = 0 < image.max() <= 1 or 0 < alpha.max(initial=0) <= 1
+    if given.dtype.kind == "f" and unit_range:
+        raise refused(name, _describe(given), f"{expected} Multiply by 255.")
+    if alpha.size:
+        image = 255 + (image - 255) * (alpha / 255)
+    return image.repeat(3 // colours, axis=-1)
 
 
 def mask(name, values):
-    """Check a mask; return float32 `(height, width, 1)` in [0, 1].
+    """Return a mask as float32 `(height, width, 1)` in [0, 1]; None means everywhere.
 
-    Args:
-        name: what to call it in an error.
-        values: `(height, width)`, bool, uint8 in [0, 255] or float in [0, 1]; or a
-            grey image `(height, width, 3)`, a `PIL.Image` or a path; or None for
-            everywhere.
-
-    Raises:
-        ValueError: if it is none of these.
+    It can be bool, uint8 in [0, 255] or float in [0, 1], or a grey image or its path.
     """
     if values is None:
         return np.ones((1, 1, 1), np.float32)
@@ -88,54 +80,41 @@ def mask(name, values):
         if values.ndim == 2 and 0 <= values.min() <= values.max() <= 1:
             return values[..., None]
     expected = "(height, width) with values in [0, 1], or uint8 in [0, 255]."
-    raise _error(name, _describe(given), expected)
+    raise refused(name, _describe(given), expected)
 
 
 def shares(count, blend):
-    """Scale the blend of `count` styles to shares that sum to 1.
-
-    Raises:
-        ValueError: for another number of them, or if none is positive.
-
-    Example:
-        >>> shares(2, [3, 1])
-        [0.75, 0.25]
-    """
+    """Scale the blend of `count` styles to shares that sum to 1."""
     expected = f"{count} numbers of at least 0, one per style, with a positive sum."
     try:
         parts = [1.0] * count if blend is None else [float(part) for part in blend]
     except (TypeError, ValueError) as error:
-        raise _error("blend", summarize(blend), expected) from error
+        raise refused("blend", blend, expected) from error
     if len(parts) != count or min(parts) < 0 or not 0 < sum(parts) < np.inf:
-        raise _error("blend", summarize(parts), expected)
+        raise refused("blend", parts, expected)
     return [part / sum(parts) for part in parts]
 
 
 def layer_weights(name, layers):
-    """Turn layer names into a dictionary to weights, equal ones that sum to 1.
-
-    Example:
-        >>> layer_weights("style_layers", ["relu1_1", "relu2_1"])
-        {'relu1_1': 0.5, 'relu2_1': 0.5}
-    """
+    """Return a dictionary from layers to weights; of names, to equal ones."""
     if isinstance(layers, dict) and layers:
-        return {k: number(f"{name}[{k!r}]", w, 0, 1e30) for k, w in layers.items()}
+        weights = layers.items()
+        return {
+            k: check_number(OWNER, f"{name}[{k!r}]", w, 0, 1e30) for k, w in weights
+        }
     layers = [layers] if isinstance(layers, str) else layers
-    layers = check_list("StyleTransfer", name, layers, "names of layers")
+    layers = check_list(OWNER, name, layers, "names of layers")
     if not layers or not all(isinstance(key, str) for key in layers):
-        raise _error(name, summarize(layers), "the names of one layer or more.")
+        raise refused(name, layers, "the names of one layer or more.")
     return dict.fromkeys(layers, 1 / len(layers))
 
 
 def resize(image, shape, dtype=tf.float32, maximum=255.0):
-    """Resize images without aliasing, and without overshoot.
+    """Resize an image in [0, maximum], or a batch, to rows and columns; return a batch.
 
-    Args:
-        image: `(batch, height, width, channels)` in [0, `maximum`].
-        shape, dtype: of the result; the shape is rows and columns.
-        maximum: the largest value an image can have.
+    Without aliasing and without overshoot.
     """
-    image = tf.cast(image, dtype)
+    image = tf.cast(image if len(image.shape) == 4 else image[None], dtype)
     if tuple(image.shape[1:3]) == tuple(shape):
         return image
     resized = tf.image.resize(image, shape, method="bicubic", antialias=True)

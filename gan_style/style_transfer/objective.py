@@ -23,24 +23,18 @@ class Weights(NamedTuple):
 
 
 class Targets(NamedTuple):
-    """What an image of one size is compared with; dictionaries from layer names.
+    """What an image of one size is compared with: dictionaries from layer names."""
 
-    Activations; the mean Gram matrix of each region `(regions, channels, channels)`;
-    its number of positions `(regions, 1, 1)`, and that of the whole layer, a float; and
-    the regions' masks, if there are any.
-    """
-
-    content: dict
-    grams: dict
-    areas: dict
-    positions: dict
-    masks: dict
+    content: dict  # activations
+    grams: dict  # mean Gram matrices, one per region: (regions, channels, channels)
+    areas: dict  # the regions' numbers of positions, (regions, 1, 1)
+    positions: dict  # the whole layer's number of positions, a float
+    masks: dict  # the regions' masks, if there are any
 
     def style_losses(self, grams):
-        """Compute each layer's `style_loss`, from summed Gram matrices.
+        """Compute each layer's `style_loss` from the image's summed Gram matrices.
 
-        A region counts by its share of the image, so that a pixel is pulled as hard
-        in a small region as in a large one.
+        A region counts by its share of the image.
         """
         losses = {}
         for name, target in self.grams.items():
@@ -56,8 +50,7 @@ class Targets(NamedTuple):
 class StyleObjective:
     """The loss of an image, to be minimised over its pixels.
 
-    Gatys et al. (CVPR 2016), equation 7, plus the total variation of the image. Made
-    of `Features`, and of `Targets` and `Weights` for images of one size.
+    Gatys et al. (CVPR 2016), equation 7, plus the total variation of the image.
     """
 
     def __init__(self, features, targets, weights):
@@ -73,16 +66,17 @@ class StyleObjective:
         return self._tiled(image, tile_size) if tile_size else self._whole(image)
 
     def _loss_and_gradient(self, image):
+        targets, weights = self.targets, self.weights
         with tf.GradientTape() as tape:
             tape.watch(image)
             activations = self.features.model(image)
-            content = self.content(activations, self.targets.content)
+            content = self.content(activations, targets.content)
             grams = {
-                name: gram_sums(activations[name], self.targets.masks.get(name))
-                for name in self.weights.style
+                name: gram_sums(activations[name], targets.masks.get(name))
+                for name in weights.style
             }
-            style, variation = self.style(grams), self.total_variation(image)
-            terms = self.terms(content, style, variation)
+            variation = total_variation_loss(image, weights.total_variation_power)
+            terms = self.terms(content, self.style(grams), variation)
             total = terms[-1]
         return terms, tape.gradient(total, image)
 
@@ -99,10 +93,6 @@ class StyleObjective:
         """Sum the `style_loss` of the layers."""
         losses = self.targets.style_losses(grams)
         return sum(factor * losses[n] for n, factor in self.weights.style.items())
-
-    def total_variation(self, image):
-        """Compute the `total_variation_loss`, with the power in the weights."""
-        return total_variation_loss(image, self.weights.total_variation_power)
 
     def terms(self, content, style, variation):
         """Stack the three losses, and their weighted sum."""

@@ -1,56 +1,46 @@
-"""Descent on the pixels of an image, as resumable state: Adam and L-BFGS."""
+"""Descent on the pixels of an image, as resumable state: L-BFGS and Adam."""
 
 import tensorflow as tf
 
-from gan_style.style_transfer.features import compiled
-from gan_style.utils.checks import check_int, check_number
-
-_OWNER = "StyleTransfer.run"  # its further arguments are the optimizers'
+from gan_style.style_transfer.objective import TERMS
 
 
 class PixelOptimizer:
     """An image that descends a loss, with all the state that its next step needs.
 
-    Args:
-        image: the start, `(1, height, width, 3)`, RGB in [0, 255].
-        evaluate: a function from such an image to `(terms, gradient)`; the last of
-            the terms is the loss to minimise.
+    `image`, `(1, height, width, 3)`, RGB in [0, 255], is the start; `evaluate` returns
+    the `TERMS` of such an image, and the gradient of the last, which is minimised.
     """
 
-    slots = ("image", "steps", "gradient", "terms")  # the tf.Variables of the state
+    slots = ("image", "steps", "gradient", "terms")  # the tensors of the state
 
     def __init__(self, image, evaluate):
-        self.evaluate, self.evaluations = evaluate, 0
-        self.image = tf.Variable(image)
-        self.steps = tf.Variable(0, dtype=tf.int64)
+        self.image, self.evaluate, self.evaluations = image, evaluate, 0
+        self.steps = tf.constant(0, tf.int64)
         # Those of the image, from the first step on.
-        self.gradient = tf.Variable(tf.zeros_like(self.image))
-        self.terms = tf.Variable(tf.zeros(1, self.image.dtype), shape=(None,))
+        self.gradient = tf.zeros_like(image)
+        self.terms = tf.zeros(len(TERMS), image.dtype)
 
     def state(self):
-        """Return the state: a dictionary of tensors, which are not copied."""
-        return {name: getattr(self, name).read_value() for name in self.slots}
+        """Return the state: a dictionary of tensors."""
+        return {name: getattr(self, name) for name in self.slots}
 
     def load_state(self, state):
         """Restore a state that `state()` returned."""
         for name in self.slots:
-            getattr(self, name).assign(state[name])
+            setattr(self, name, tf.convert_to_tensor(state[name]))
 
     def step(self):
         """Take one step; return the terms of the image it arrived at."""
         if self.steps == 0:
-            self._move(self.image, *self._evaluate(self.image.read_value()))
+            self.terms, self.gradient = self._evaluate(self.image)
         self._descend()
-        return self.terms.read_value()
+        self.steps += 1
+        return self.terms
 
     def _evaluate(self, image):
         self.evaluations += 1
         return self.evaluate(image)
-
-    def _move(self, image, terms, gradient):
-        self.image.assign(image)
-        self.terms.assign(terms)
-        self.gradient.assign(gradient)
 
     def warm_start(self, previous):
         """Start from what `previous` learned about an image of another size."""
@@ -66,62 +56,43 @@ class Adam(PixelOptimizer):
     """Adam with a running average of its images, which is the result.
 
     Kingma and Ba, "Adam" (ICLR 2015). The average smooths the noise of the last steps.
-
-    Args:
-        image, evaluate: see `PixelOptimizer`.
-        learning_rate: levels of [0, 255] per step.
-        beta_1, beta_2: decays of the running means of the gradient and its square.
-        average: the decay of the running average of the images.
+    `learning_rate` is in levels of [0, 255] per step.
     """
 
     slots = (*PixelOptimizer.slots, "momentum", "velocity", "age", "mean")
+    beta_1, beta_2, average = 0.9, 0.99, 0.99  # decays: of the moments, of the average
 
-    def __init__(
-        self, image, evaluate, learning_rate=5.0, beta_1=0.9, beta_2=0.99, average=0.99
-    ):
+    def __init__(self, image, evaluate, learning_rate=5.0):
         super().__init__(image, evaluate)
-        decays = {"beta_1": beta_1, "beta_2": beta_2, "average": average}
-        self.settings = (
-            check_number(_OWNER, "learning_rate", learning_rate, 0, 1e4),
-            *(check_number(_OWNER, *decay, 0, 0.999999) for decay in decays.items()),
-        )
-        self.momentum, self.velocity, self.mean = (
-            tf.Variable(tf.zeros_like(self.image)) for _ in range(3)
-        )
-        self.age = tf.Variable(0, dtype=tf.int64)  # of the moments, over all scales
-        self._update = compiled(self._update_variables)
+        # Callbacks may assign to it, or put a number in its place.
+        self.learning_rate = tf.Variable(learning_rate, dtype=image.dtype)
+        self.momentum = self.velocity = self.mean = tf.zeros_like(image)
+        self.age = tf.constant(0, tf.int64)  # of the moments, over all scales
 
     def _descend(self):
-        self._update(self.gradient.read_value())
-        self._move(self.image, *self._evaluate(self.image.read_value()))
-
-    def _update_variables(self, gradient):
-        rate, beta_1, beta_2, average = self.settings
-        self.steps.assign_add(1)
-        count = tf.cast(self.age.assign_add(1), gradient.dtype)
-        m = self.momentum.assign_add((1 - beta_1) * (gradient - self.momentum))
-        growth = tf.square(gradient) - self.velocity
-        v = self.velocity.assign_add((1 - beta_2) * growth)
-        m, v = m / (1 - beta_1**count), v / (1 - beta_2**count)
-        moved = self.image - rate * m / (tf.sqrt(v) + 1e-12)
-        image = self.image.assign(tf.clip_by_value(moved, 0.0, 255.0))
-        self.mean.assign_add((1 - average) * (image - self.mean))
+        self.age += 1
+        dtype = self.image.dtype
+        rate, count = tf.cast(self.learning_rate, dtype), tf.cast(self.age, dtype)
+        self.image, self.momentum, self.velocity, self.mean = _adam(
+            *(self.image, self.gradient, self.momentum, self.velocity, self.mean),
+            *(rate, count, self.beta_1, self.beta_2, self.average),
+        )
+        self.terms, self.gradient = self._evaluate(self.image)
 
     def warm_start(self, previous):
-        """Start from the moments of `previous`, resized."""
+        """Start from the rate and the moments of `previous`, resized."""
         shape, dtype = self.image.shape[1:3], self.image.dtype
-        momentum = tf.image.resize(previous.momentum, shape)
         velocity = tf.nn.relu(tf.image.resize(previous.velocity, shape))
-        self.momentum.assign(tf.cast(momentum, dtype))
-        self.velocity.assign(tf.cast(velocity, dtype))
-        self.age.assign(previous.age)
+        self.velocity = tf.cast(velocity, dtype)
+        self.momentum = tf.cast(tf.image.resize(previous.momentum, shape), dtype)
+        self.age, self.learning_rate = previous.age, previous.learning_rate
 
     def result(self):
         """Return the bias-corrected running average of the images so far."""
         if self.steps == 0:
             return super().result()
         count = tf.cast(self.steps, self.mean.dtype)
-        return self.mean / (1 - self.settings[-1] ** count)
+        return self.mean / (1 - self.average**count)
 
 
 class LBFGS(PixelOptimizer):
@@ -129,19 +100,14 @@ class LBFGS(PixelOptimizer):
 
     Nocedal and Wright, "Numerical Optimization", algorithm 7.4, with a backtracking
     line search for a sufficient decrease; nearly every step costs one evaluation.
-
-    Args:
-        image, evaluate: see `PixelOptimizer`.
-        memory: how many pairs of moves and gradient changes are stored.
-        first_move: levels of [0, 255] by which the first step moves the pixels, root
-            mean square.
+    `memory` is how many pairs of moves and gradient changes are stored; the first step
+    moves the pixels by `first_move` levels of [0, 255], root mean square.
     """
 
-    def __init__(self, image, evaluate, memory=10, first_move=2.0):
+    memory, first_move = 10, 2.0
+
+    def __init__(self, image, evaluate):
         super().__init__(image, evaluate)
-        self.memory = check_int(_OWNER, "memory", memory)
-        first_move = check_number(_OWNER, "first_move", first_move, 0, 1e4)
-        self.first_move = tf.constant(first_move, self.image.dtype)
         self._clear_memory()
 
     def _clear_memory(self):
@@ -164,11 +130,12 @@ class LBFGS(PixelOptimizer):
             self.pairs.append(tuple(tf.convert_to_tensor(part) for part in pair))
 
     def _descend(self, max_trials=10):
-        start, last = self.image.read_value(), self.gradient.read_value()
-        direction, derivative = _two_loops(last, self.pairs, self.first_move)
+        start, last = self.image, self.gradient
+        first_move = tf.constant(self.first_move, start.dtype)
+        direction, derivative = _two_loops(last, self.pairs, first_move)
         if derivative >= 0:  # uphill: rounding has spoilt the memory
             self._clear_memory()
-            direction, derivative = _two_loops(last, self.pairs, self.first_move)
+            direction, derivative = _two_loops(last, self.pairs, first_move)
         before, derivative, size = float(self.terms[-1]), float(derivative), 1.0
         for _ in range(max_trials):
             image = start + size * direction
@@ -179,7 +146,7 @@ class LBFGS(PixelOptimizer):
                 curvature = _dot(move, change)
                 if curvature > 1e-10 * _dot(change, change):
                     self.pairs = [*self.pairs[1:], (move, change, curvature)]
-                self._move(image, terms, gradient)
+                self.image, self.terms, self.gradient = image, terms, gradient
                 break
             # To the minimum of the parabola through both values and the derivative.
             excess = value - before - size * derivative
@@ -187,10 +154,20 @@ class LBFGS(PixelOptimizer):
             size = min(max(best, 0.1 * size), 0.5 * size)
         else:
             self._clear_memory()
-        self.steps.assign_add(1)
 
 
-# Traced for one size, then once more for any size, however many the runs.
+# These are traced for one size, then once more for any size, however many the runs.
+@tf.function(reduce_retracing=True)
+def _adam(image, gradient, m, v, mean, rate, count, beta_1, beta_2, average):
+    """Return the image after a step, its moments, and the mean of the images."""
+    m += (1 - beta_1) * (gradient - m)
+    v += (1 - beta_2) * (tf.square(gradient) - v)
+    move = rate * (m / (1 - beta_1**count))
+    move /= tf.sqrt(v / (1 - beta_2**count)) + 1e-12
+    image = tf.clip_by_value(image - move, 0.0, 255.0)
+    return image, m, v, mean + (1 - average) * (image - mean)
+
+
 @tf.function(reduce_retracing=True)
 def _two_loops(gradient, pairs, first_move):
     """Return the direction to move in, and the loss's derivative along it."""
@@ -212,3 +189,6 @@ def _two_loops(gradient, pairs, first_move):
 def _dot(a, b):
     # On CPUs the sum is more precise than a matrix product, and three times as fast.
     return tf.reduce_sum(a * b)
+
+
+OPTIMIZERS = {"lbfgs": LBFGS, "adam": Adam}

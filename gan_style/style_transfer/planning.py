@@ -1,4 +1,4 @@
-"""How much time and memory a run of style transfer needs, and which run fits.
+"""The scales and steps of a run, the time and memory it needs, and which run fits.
 
 A few steps are timed on this machine, on small images; their time grows with the
 pixels. Memory is counted from the network's layers.
@@ -6,30 +6,18 @@ pixels. Memory is counted from the network's layers.
 
 import functools
 import math
+import numbers
 from timeit import timeit
 from typing import NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from gan_style.hardware.memory import (
-    DoesNotFit,
-    budget,
-    memory_limit,
-    resident_memory,
-    say_seconds,
-)
-from gan_style.models.vgg import receptive_field
-from gan_style.style_transfer.optimizers import LBFGS
-from gan_style.style_transfer.schedule import (
-    check_optimizer,
-    check_schedule,
-    default_scales,
-    default_steps,
-)
-from gan_style.style_transfer.tiles import plan_tiles
-from gan_style.utils.checks import summarize
+from gan_style.hardware import DoesNotFit
+from gan_style.hardware.memory import budget, memory_limit, resident_memory, say_seconds
+from gan_style.style_transfer.features import plan_tiles
+from gan_style.style_transfer.optimizers import LBFGS, OPTIMIZERS
+from gan_style.utils.checks import check_choice, check_int, check_list, summarize
 
 _MARGIN = 0.9  # a safety margin, because a few steps are a small sample
 _TILE_SIZES = (1024, 768, 512, 384, 256, 192, 128)
@@ -41,21 +29,58 @@ _HELD, _OVERHEAD, _EVALUATIONS = 1.1, 110e6, 1.04
 _IMAGES = {"lbfgs": 27, "adam": 10}
 
 
-class StylePlan(NamedTuple):
-    """A run that fits, from `plan_style`: print it, `_replace` parts, or `paint()`.
+def default_scales(size, coarsest=128, ratio=2**0.5):
+    """List the longer sides of a coarse-to-fine run, each about `ratio` the last.
 
-    Fields: `scales`, `steps`, `tile_size` and `optimizer` as in `StyleTransfer.run`;
-    the estimated `seconds`, and the `memory` in bytes, of the whole process at its
-    peak; `transfer`, the `StyleTransfer` that was planned for.
+    Example:
+        >>> default_scales(512)
+        [128, 181, 256, 362, 512]
+        >>> default_scales(100)
+        [100]
     """
+    count = max(0, round(math.log(size / coarsest) / math.log(ratio)))
+    return [round(size / ratio**k) for k in range(count, 0, -1)] + [size]
 
-    transfer: object
-    scales: list
+
+def default_steps(scales, finest=60, most=150):
+    """List the steps at each scale: more on coarse scales, where they are cheap.
+
+    Example:
+        >>> default_steps([128, 181, 256, 362, 512])
+        [146, 117, 94, 75, 60]
+    """
+    coarser = range(len(scales) - 1, -1, -1)
+    return [round(min(most, finest * 1.25**k)) for k in coarser]
+
+
+def check_schedule(size, scales, steps):
+    """Return lists of the scales of a run to a size, and of the steps at each scale."""
+    owner = "StyleTransfer.run"
+    scales = default_scales(size) if scales is None else scales
+    scales = check_list(owner, "scales", scales, "integers, longer sides in pixels")
+    steps = default_steps(scales) if steps is None else steps
+    steps = [steps] * len(scales) if isinstance(steps, numbers.Number) else steps
+    steps = check_list(owner, "steps", steps, "one integer per scale")
+    scales = [check_int(owner, "scales", scale) for scale in scales]
+    steps = [check_int(owner, "steps", count) for count in steps]
+    if len(steps) != len(scales) or scales[-1:] != [size]:
+        raise ValueError(
+            f"{owner}: scales, steps are {scales} and {steps}, but must be as many, "
+            f"and {size} the last scale."
+        )
+    return scales, steps
+
+
+class StylePlan(NamedTuple):
+    """A run that fits, from `plan_style`: print it, `_replace` parts, or `paint()`."""
+
+    transfer: object  # the `StyleTransfer` that was planned for
+    scales: list  # as in `StyleTransfer.run`; the next three as well
     steps: list
     tile_size: int | None
     optimizer: str
-    seconds: float
-    memory: float
+    seconds: float  # estimated
+    memory: float  # in bytes: of the whole process, at its peak
 
     def paint(self, **options):
         """Run as planned; `options` are further arguments of `StyleTransfer.run`."""
@@ -69,19 +94,12 @@ class StylePlan(NamedTuple):
         scales = ", ".join(f"{steps} at {scale}" for steps, scale in schedule)
         return (
             f"{width} x {height} px, {pieces}; steps of {self.optimizer}: {scales}; "
-            f"about {say_seconds(self.seconds)} and {_say_bytes(self.memory)}"
+            f"about {say_seconds(self.seconds)} and {self.memory / 1e9:.1f} GB"
         )
 
 
 def plan_style(
-    transfer,
-    time=None,
-    memory=None,
-    steps=None,
-    scales=None,
-    optimizer="lbfgs",
-    costs=None,
-    machine=None,
+    transfer, time=None, memory=None, steps=None, scales=None, optimizer="lbfgs"
 ):
     """Estimate what a run of style transfer needs, or find a run that fits a budget.
 
@@ -91,15 +109,11 @@ def plan_style(
 
     Args:
         transfer: a `StyleTransfer` of the wanted size.
-        time: the most it may take: seconds, or a string such as "3 minutes"; None for
-            any time.
+        time: the most it may take: seconds, or a string such as "3 minutes"; or None.
         memory: the most the process may use: bytes, or a string such as "4 GB"; by
             default what the machine has available.
-        steps: as in `StyleTransfer.run`, or None to leave them to the plan.
-        scales: the same.
+        steps, scales: as in `StyleTransfer.run`; by default left to the plan.
         optimizer: as in `StyleTransfer.run`.
-        costs: what `measure_style` returned earlier, to save the measurement.
-        machine: a `Machine`; `this_machine()` by default.
 
     Returns:
         A `StylePlan`.
@@ -109,31 +123,38 @@ def plan_style(
         ValueError: for a budget that is not one, or an unknown optimizer.
     """
     if not hasattr(transfer, "loss_and_gradient"):
-        raise ValueError(
-            f"plan_style: transfer is {summarize(transfer)}, but must be a "
-            "StyleTransfer."
-        )
-    check_optimizer(optimizer, {})
+        got = summarize(transfer)
+        raise ValueError(f"plan_style: transfer is {got}, but must be a StyleTransfer.")
+    check_choice("plan_style", "optimizer", optimizer, tuple(OPTIMIZERS))
     schedules = [check_schedule(transfer.size, scales, steps)]
     if steps is None and scales is None:
         schedules = _candidate_schedules(transfer.size)
     time = math.inf if time is None else budget("time", time)
-    tile_size = _largest_tiles(transfer, memory_limit(memory, machine), optimizer)
-    if costs is None or costs.tile_size != tile_size:
-        costs = measure_style(transfer, tile_size)
+    limit = memory_limit(memory, None)
 
-    peak = style_memory(transfer, transfer.size, tile_size, optimizer)
+    def gigabytes_at(size, optimizer=optimizer):
+        return style_memory(transfer, size, tile_size, optimizer) / 1e9
+
+    def seconds_at(size):
+        ways = schedules if size == transfer.size else _candidate_schedules(size)
+        return min(costs.seconds(transfer, *way) for way in ways) / _MARGIN
+
+    for tile_size in (None, *(t for t in _TILE_SIZES if t < transfer.size)):
+        peak = style_memory(transfer, transfer.size, tile_size, optimizer)
+        if peak <= limit:
+            break
+    else:
+        adam = gigabytes_at(transfer.size, "adam") <= limit / 1e9
+        advice = "optimizer='adam', which stores fewer images, or " if adam else ""
+        advice, say = f"{advice}more memory", "{:.1f} GB".format
+        raise _too_little("memory", limit / 1e9, gigabytes_at, say, transfer, advice)
+    costs = measure_style(transfer, tile_size)
     for scales, steps in schedules:
         took = costs.seconds(transfer, scales, steps)
         if took <= _MARGIN * time:
             return StylePlan(transfer, scales, steps, tile_size, optimizer, took, peak)
-
-    def needed(size):
-        ways = schedules if size == transfer.size else _candidate_schedules(size)
-        return min(costs.seconds(transfer, *way) for way in ways) / _MARGIN
-
-    how = f" with {steps[-1]} steps at the finest scale"
-    raise _does_not_fit(transfer, "time", time, needed, say_seconds, how)
+    advice = "fewer steps or more time"
+    raise _too_little("time", time, seconds_at, say_seconds, transfer, advice)
 
 
 def _candidate_schedules(size):
@@ -145,50 +166,24 @@ def _candidate_schedules(size):
     ]
 
 
-def _largest_tiles(transfer, limit, optimizer):
-    """Return the largest tile size that fits, None for the whole image."""
-    largest = transfer.tile_size or transfer.size
-    tile_sizes = [transfer.tile_size, *(t for t in _TILE_SIZES if t < largest)]
-    for tile_size in tile_sizes:
-        if style_memory(transfer, transfer.size, tile_size, optimizer) <= limit:
-            return tile_size
-
-    def needed(size, optimizer=optimizer):
-        return style_memory(transfer, size, tile_size, optimizer)
-
-    advice = ""
-    if optimizer == "lbfgs" and needed(transfer.size, "adam") <= limit:
-        advice = "optimizer='adam', which stores fewer images, or "
-    how = " even in tiles"
-    raise _does_not_fit(transfer, "memory", limit, needed, _say_bytes, how, advice)
-
-
-def _does_not_fit(transfer, name, limit, needed, say, how, advice=""):
-    sizes = [size for size in range(64, transfer.size, 16) if needed(size) <= limit]
-    advice = f"size={sizes[-1]} or less, or {advice}" if sizes else advice
+def _too_little(name, limit, needed, say, transfer, advice):
+    size = transfer.size
+    fitting = [smaller for smaller in range(64, size, 16) if needed(smaller) <= limit]
+    advice = f"size={fitting[-1]} or less, or {advice}" if fitting else advice
     return DoesNotFit(
         f"plan_style: {name} is {say(limit)}, but must be at least "
-        f"{say(needed(transfer.size))}{how}, for size={transfer.size}. "
-        f"Use {advice}more {name}."
+        f"{say(needed(size))}, for size={size}. Use {advice}."
     )
 
 
-def _say_bytes(memory):
-    return f"{memory / 1e9:.1f} GB"
-
-
 class StyleCosts(NamedTuple):
-    """What a transfer costs on this machine, in seconds.
+    """What a transfer costs on this machine, in seconds."""
 
-    Fields: `scale` per scale; `prepare` per scale and pixel; `step` per evaluation;
-    `pixel` per evaluation and pixel; the `tile_size` for which they hold.
-    """
-
-    scale: float
-    prepare: float
-    step: float
-    pixel: float
-    tile_size: int | None
+    scale: float  # per scale
+    prepare: float  # per scale and pixel
+    step: float  # per evaluation
+    pixel: float  # per evaluation and pixel
+    tile_size: int | None  # for which they hold
 
     def seconds(self, transfer, scales, steps):
         """Return the seconds of a run."""
@@ -201,16 +196,7 @@ class StyleCosts(NamedTuple):
 
 
 def measure_style(transfer, tile_size=None, sizes=(128, 256)):
-    """Time a few steps of a transfer at each of some sizes, none above its own.
-
-    Args:
-        transfer: a `StyleTransfer`.
-        tile_size: as in `StyleTransfer.run`; with tiles, their two passes are timed.
-        sizes: the longer sides.
-
-    Returns:
-        A `StyleCosts`.
-    """
+    """Time a few steps at some sizes, none above the transfer's: its `StyleCosts`."""
     pixels, seconds = [], []
     for size in sorted({min(size, transfer.size) for size in sizes}):
         prepare = functools.partial(transfer.objective, size)
@@ -225,47 +211,35 @@ def measure_style(transfer, tile_size=None, sizes=(128, 256)):
         pixels.append(math.prod(transfer.shape_at(size)))
     # The first step evaluates twice; the rest of its time is tracing.
     scale = max(0.0, tracing - 2 * seconds[-1])
-    line = _fit_line(pixels, seconds)
-    return StyleCosts(scale, preparing / pixels[-1], *line, tile_size)
-
-
-def _fit_line(pixels, seconds):
-    """Fit `seconds = step + pixel * pixels` by least squares; return both."""
+    # Seconds = step + pixel * pixels, by least squares. A hiccup of the machine must
+    # not tilt the line far, nor make a step negative.
     origin = np.dot(pixels, seconds) / np.dot(pixels, pixels)
-    slope = np.polyfit(pixels, seconds, 1)[0] if len(pixels) > 1 else origin
-    # A hiccup of the machine must not tilt the line far, nor make a step negative.
-    slope = float(np.clip(slope, 0.6 * origin, origin))
-    return max(0.0, float(np.mean(seconds) - slope * np.mean(pixels))), slope
+    pixel = np.polyfit(pixels, seconds, 1)[0] if len(pixels) > 1 else origin
+    pixel = float(np.clip(pixel, 0.6 * origin, origin))
+    step = max(0.0, float(np.mean(seconds) - pixel * np.mean(pixels)))
+    return StyleCosts(scale, preparing / pixels[-1], step, pixel, tile_size)
 
 
 def style_memory(transfer, size, tile_size=None, optimizer="lbfgs"):
-    """Estimate the bytes of the process at the peak of a run, with those in use.
-
-    Args:
-        transfer: a `StyleTransfer`.
-        size: the longer side of the largest scale.
-        tile_size: rows and columns of a tile's core, or None for the whole.
-        optimizer: as in `StyleTransfer.run`.
-    """
-    model = transfer.features.model
-    outputs = {layer.name: layer.output for layer in model.layers}
-    _, strides = receptive_field(keras.Model(model.input, outputs))
-    network = sum(
-        tf.as_dtype(output.dtype).size * output.shape[-1] / strides[name] ** 2
-        for name, output in outputs.items()
+    """Estimate the bytes of the process at the peak of a run to a size."""
+    features, network, stride = transfer.features, 0.0, 1
+    for layer in features.model.layers:
+        output, step = layer.output, getattr(layer, "strides", (1,))[0]
+        stride *= step
+        network += tf.as_dtype(output.dtype).size * output.shape[-1] / stride**2
+    targets = sum(
+        4 * features.model.output[name].shape[-1] / features.strides[name] ** 2
+        for name in transfer.content_layers
     )
-    _, strides = receptive_field(model, list(transfer.content_layers))
-    targets = sum(4 * model.output[n].shape[-1] / s**2 for n, s in strides.items())
     images = 3 * tf.as_dtype(transfer.dtype).size * _IMAGES[optimizer]
     whole = math.prod(transfer.shape_at(size)) * (images + targets)
     tile = max(_tile_areas(transfer, size, tile_size))
-    return (resident_memory() or 0) + _OVERHEAD + whole + _HELD * network * tile
+    return resident_memory() + _OVERHEAD + whole + _HELD * network * tile
 
 
 def _tile_areas(transfer, size, tile_size):
     """Return the pixels of each tile with its halo."""
-    shape = transfer.shape_at(size)
-    halo, strides = receptive_field(transfer.features.model)
-    tiles = plan_tiles(*shape, tile_size or max(shape), halo, max(strides.values()))
-    sides = ((*tile.rows, *tile.columns) for tile in tiles)
-    return [(bottom - top) * (right - left) for top, bottom, left, right in sides]
+    features, shape = transfer.features, transfer.shape_at(size)
+    tiles = plan_tiles(*shape, tile_size, features.halo, max(features.strides.values()))
+    boxes = (tile.outer for tile in tiles)
+    return [(bottom - top) * (right - left) for top, bottom, left, right in boxes]

@@ -1,15 +1,19 @@
 """What a style transfer minimises: its images and options, and its loss at any size."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
 from gan_style.style_transfer import inputs
 from gan_style.style_transfer.colours import luminance, match_colours
-from gan_style.style_transfer.features import Features, mask_pyramid
+from gan_style.style_transfer.features import Features
+from gan_style.style_transfer.inputs import refused, resize
 from gan_style.style_transfer.losses import to_float32
 from gan_style.style_transfer.objective import TERMS, StyleObjective, Targets, Weights
-from gan_style.utils.checks import check_choice, check_list, summarize
+from gan_style.utils.checks import check_choice, check_int, check_list, check_number
 
+_OWNER = inputs.OWNER
 CONTENT_LAYERS = ("relu4_2",)
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 _NOISE = 20.0  # levels; without it a flat sky stays flat, or grows lattices
@@ -28,29 +32,29 @@ class StyleProblem:
         content_weight=None, style_weight=None, total_variation_weight=None,
         total_variation_power=None, blend=None, masks=None, style_scale=1.0,
         colours="style", content_layers=CONTENT_LAYERS, style_layers=STYLE_LAYERS,
-        tile_size=None, seed=0, features=None,
+        seed=0, features=None,
     ):  # fmt: skip
-        number, whole, layers = inputs.number, inputs.whole, inputs.layer_weights
         self.content = inputs.rgb_array("content", content)
         self.styles, self.masks = _styles_and_masks(styles, masks, blend)
         self.blend = inputs.shares(len(self.styles), blend)
-        self.strength = number("strength", strength, 0, 1)
+        self.strength = check_number(_OWNER, "strength", strength, 0, 1)
         self.factors = _factors(content_weight, style_weight, total_variation_weight)
-        if total_variation_power is None:
-            total_variation_power = 1.0 if self.factors else 0.5
-        self.power = number("total_variation_power", total_variation_power, 0.5, 4)
-        self.style_scale = number("style_scale", style_scale, 0.01, 100)
-        self.content_layers = layers("content_layers", content_layers)
-        self.style_layers = layers("style_layers", style_layers)
-        self.size = whole("size", max(self.content.shape[:2]) if size is None else size)
-        self.tile_size = _tile_size(tile_size)
-        self.seed, self.colours = whole("seed", seed, 0), colours
-        known = ("style", "luminance", "match")
-        check_choice("StyleTransfer", "colours", colours, known)
-        if colours == "match":
-            self.styles = [match_colours(s, self.content) for s in self.styles]
-        elif colours == "luminance":
-            self.styles = [luminance(s) for s in self.styles]
+        power = 1.0 if self.factors else 0.5
+        power = power if total_variation_power is None else total_variation_power
+        self.power = check_number(_OWNER, "total_variation_power", power, 0.5, 4)
+        self.style_scale = check_number(_OWNER, "style_scale", style_scale, 0.01, 100)
+        self.content_layers = inputs.layer_weights("content_layers", content_layers)
+        self.style_layers = inputs.layer_weights("style_layers", style_layers)
+        size = max(self.content.shape[:2]) if size is None else size
+        self.size = check_int(_OWNER, "size", size)
+        self.seed = check_int(_OWNER, "seed", seed, 0)
+        recolour = {
+            "style": lambda style: style,
+            "luminance": luminance,
+            "match": lambda style: match_colours(style, self.content),
+        }
+        self.colours = check_choice(_OWNER, "colours", colours, tuple(recolour))
+        self.styles = [recolour[colours](style) for style in self.styles]
         options = {"pooling": "max", "padding": "reflect", **_checked(features)}
         self.features = Features(self.content_layers, self.style_layers, **options)
         self.dtype = self.features.dtype
@@ -64,30 +68,22 @@ class StyleProblem:
 
     def shape_at(self, size):
         """Return the rows and columns of the image whose longer side is `size`."""
-        height, width = self.content.shape[:2]
-        scale = size / max(height, width)
-        return max(1, round(height * scale)), max(1, round(width * scale))
-
-    def content_at(self, size):
-        """Return the content image at a size: `(1, height, width, 3)`, [0, 255]."""
-        grey = self.colours == "luminance"
-        content = luminance(self.content) if grey else self.content
-        return inputs.resize(content[None], self.shape_at(size), self.dtype)
+        sides = self.content.shape[:2]
+        return tuple(max(1, round(side * (size / max(sides)))) for side in sides)
 
     def start(self, initial, size):
         """Return the image that a run starts with at a size; `initial` as in `run`."""
-        shape, key = (1, *self.shape_at(size), 3), (self.seed, 0)
-        if isinstance(initial, str) and initial == "noise":
-            noise = tf.random.stateless_uniform(shape, key, 0, 255)
+        shape, key = self.shape_at(size), (self.seed, 0)
+        if not isinstance(initial, str):
+            return resize(inputs.rgb_array("initial", initial), shape, self.dtype)
+        if initial == "noise":
+            noise = tf.random.stateless_uniform((1, *shape, 3), key, 0, 255)
             return tf.cast(noise, self.dtype)
-        if isinstance(initial, str) and initial == "content":
-            # None at strength 0, where nothing would take it away again.
-            sigma = _NOISE * min(1.0, 2 * self.strength)
-            noise = sigma * tf.random.stateless_normal(shape, key)
-            image = self.content_at(size) + tf.cast(noise, self.dtype)
-            return tf.clip_by_value(image, 0.0, 255.0)
-        image = inputs.rgb_array("initial", initial)
-        return inputs.resize(image[None], shape[1:3], self.dtype)
+        # None at strength 0, where nothing would take it away again.
+        sigma = _NOISE * min(1.0, 2 * self.strength)
+        noise = sigma * tf.random.stateless_normal((1, *shape, 3), key)
+        image = self._content_at(size) + tf.cast(noise, self.dtype)
+        return tf.clip_by_value(image, 0.0, 255.0)
 
     def loss_and_gradient(self, image, tile_size=None):
         """Evaluate the loss of an image, and its gradient, exactly.
@@ -107,10 +103,8 @@ class StyleProblem:
         """
         image, shape = inputs.rgb_array("image", image), self.shape_at(self.size)
         if image.shape[:2] != shape:
-            raise ValueError(
-                f"StyleTransfer: image is {image.shape[:2]} (height, width), but must "
-                f"be {shape}. Resize it, or give size={self.size}."
-            )
+            expected = f"{shape}. Resize it, or give size={self.size}."
+            raise refused("(height, width) of image", image.shape[:2], expected)
         objective, image = self.objective(None, tile_size), tf.cast(image, self.dtype)
         terms, gradient = objective(image[None], tile_size)
         terms = dict(zip(TERMS, terms.numpy().tolist(), strict=True))
@@ -118,26 +112,31 @@ class StyleProblem:
 
     def objective(self, size=None, tile_size=None):
         """Return the `StyleObjective` at a size; its targets are computed once."""
-        size = self.size if size is None else inputs.whole("size", size)
-        tile_size = _tile_size(tile_size) or self.tile_size
+        size = self.size if size is None else check_int(_OWNER, "size", size)
+        if tile_size is not None:
+            check_int(_OWNER, "tile_size", tile_size)
         if size not in self._objectives:
             self._objectives = {size: self._objective(size, tile_size)}
         return self._objectives[size]
+
+    def _content_at(self, size):
+        grey = self.colours == "luminance"
+        content = luminance(self.content) if grey else self.content
+        return resize(content, self.shape_at(size), self.dtype)
 
     def _objective(self, size, tile_size):
         features, shape = self.features, self.shape_at(size)
         strides, layers = features.strides, self.content_layers
         name = max(strides, key=strides.get)
         if min(shape) < strides[name]:
-            raise ValueError(
-                f"StyleTransfer: size is {size}, an image of {shape}, but must be at "
-                f"least {strides[name]} rows and columns for {name}. Use a larger size."
-            )
+            least = f"one of at least {strides[name]} rows and columns, for {name}."
+            raise refused("size", f"{size}, an image of {shape}", least)
         masks = {}
-        if self.masks:
-            masks = [inputs.resize(m[None], shape, self.dtype, 1.0) for m in self.masks]
-            masks = mask_pyramid(tf.concat(masks, 0), strides)
-        content = self.content_at(size)
+        if self.masks:  # averaged over the cells of each layer
+            masks = [resize(mask, shape, self.dtype, 1.0) for mask in self.masks]
+            cells = functools.partial(tf.nn.avg_pool2d, tf.concat(masks, 0))
+            masks = {name: cells(s, s, "VALID") for name, s in strides.items()}
+        content = self._content_at(size)
         start, areas, content = features.statistics(content, masks, tile_size, layers)
         height, width = shape
         positions = {n: float((height // s) * (width // s)) for n, s in strides.items()}
@@ -156,16 +155,14 @@ class StyleProblem:
             height, width = style.shape[:2]
             scale = np.sqrt(pixels * self.style_scale**2 / (height * width))
             size = [max(16, round(side * scale)) for side in (height, width)]
-            image = inputs.resize(style[None], size, self.dtype)
+            image = resize(style, size, self.dtype)
             grams, areas, _ = self.features.statistics(image, {}, tile_size)
             for name, means in each.items():
                 means.append(grams[name] / areas[name])
         if self.masks:
             return {name: tf.concat(means, 0) for name, means in each.items()}
-        return {
-            name: sum(b * mean for b, mean in zip(self.blend, means, strict=True))
-            for name, means in each.items()
-        }
+        shares = [(name, zip(self.blend, each[name], strict=True)) for name in each]
+        return {name: sum(share * mean for share, mean in of) for name, of in shares}
 
     def _balanced(self, targets, start, pixels):
         """Compute weights with which `strength` does the same at any image and size."""
@@ -189,41 +186,30 @@ class StyleProblem:
         return content, style, *factors
 
 
-def _tile_size(value):
-    return None if value is None else inputs.whole("tile_size", value)
-
-
 def _styles_and_masks(styles, masks, blend):
     styles = [styles] if inputs.is_one(styles) else styles
-    styles = check_list("StyleTransfer", "styles", styles, "images")
+    styles = check_list(_OWNER, "styles", styles, "images")
     given = [] if masks is None else masks
-    masks = check_list("StyleTransfer", "masks", given, "one mask per style")
+    masks = check_list(_OWNER, "masks", given, "one mask per style")
     if not styles or (masks and (blend is not None or len(masks) != len(styles))):
-        raise ValueError(
-            f"StyleTransfer: styles, masks, blend are {len(styles)} styles, "
-            f"{len(masks)} masks, {summarize(blend)}, but must be at least one style, "
-            "and either masks or blend, one value per style."
-        )
+        got = f"{len(styles)} styles, {len(masks)} masks, {blend!r:.80}"
+        expected = "at least one style, and masks or blend, one value per style."
+        raise refused("(styles, masks, blend)", got, expected)
     styles = [inputs.rgb_array(f"styles[{i}]", s) for i, s in enumerate(styles)]
     return styles, [inputs.mask(f"masks[{i}]", mask) for i, mask in enumerate(masks)]
 
 
 def _factors(*weights):
     given = [weight for weight in weights if weight is not None]
-    if given and len(given) < len(weights):
-        raise ValueError(
-            "StyleTransfer: content_weight, style_weight, total_variation_weight are "
-            f"{weights}, but must be all three or none, where strength sets them."
-        )
-    return [inputs.number("a weight", weight, 0, 1e30) for weight in given] or None
+    if len(given) not in (0, len(weights)):
+        names = "(content_weight, style_weight, total_variation_weight)"
+        raise refused(names, weights, "all three or none, where strength sets them.")
+    return [check_number(_OWNER, "a weight", w, 0, 1e30) for w in given] or None
 
 
 def _checked(features):
     known = ("backbone", "weights", "pooling", "padding", "dtype")
     features = {} if features is None else features
     if not isinstance(features, dict) or not set(features) <= set(known):
-        raise ValueError(
-            f"StyleTransfer: features is {summarize(features)}, but must be a dict of "
-            f"some of {', '.join(known)}."
-        )
+        raise refused("features", features, f"a dict of some of {', '.join(known)}.")
     return features

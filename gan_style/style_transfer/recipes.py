@@ -4,35 +4,30 @@ import math
 
 from gan_style.utils.checks import check_choice
 
-# The factors of others' losses, relative to those of `gan_style.style_transfer.losses`.
+# The factors of others' style and content losses, relative to those of
+# `gan_style.style_transfer.losses`: D / (4 C^2 M^2) for each style layer, and a mean.
 # D is the sum of squared differences of the unnormalised Gram matrices, C a layer's
 # channels, M its positions, P the image's pixels, L the number of style layers.
-#
-#   convention     style, one layer      over layers   content     known from
-#   gatys          D / (4 C^2 M^2)       weighted sum  half a sum  the paper
-#   gan_style      D / (4 C^2 M^2)       weighted sum  mean        here
-#   neural_style   D / (C^4 M^2)         sum           mean        neural-style(-pt)
-#   tensorflow     D / (C^2 M^2)         mean          mean        TF tutorial; pystiche
-#   keras          D / (4 * 3^2 * P^2)   mean          sum         keras.io, the book
 CONVENTIONS = {
+    # The paper: half a sum for the content.
     "gatys": (lambda c, m, p, n: 1.0, lambda size: size / 2),
-    "gan_style": (lambda c, m, p, n: 1.0, lambda size: 1.0),
+    # neural-style(-pt): D / (C^4 M^2).
     "neural_style": (lambda c, m, p, n: 4 / c**2, lambda size: 1.0),
+    # TensorFlow's tutorial and pystiche: D / (C^2 M^2), the mean over the layers.
     "tensorflow": (lambda c, m, p, n: 4 / n, lambda size: 1.0),
+    # keras.io and the book: D / (4 * 3^2 * P^2), the mean; a sum for the content.
     "keras": (lambda c, m, p, n: (c * m / (3 * p)) ** 2 / n, lambda size: size),
 }
 
 
 def convert_weights(
-    content_weight, style_weight, source, content_shape, style_shapes, image_shape,
-    target="gan_style",
-):  # fmt: skip
+    content_weight, style_weight, source, content_shape, style_shapes, image_shape
+):
     """Convert the weights of a recipe into weights that mean the same here.
 
-    Well-known implementations normalise their losses in different ways, which
-    `CONVENTIONS` lists, so the same weights give different images. Total variation
-    needs no conversion; for the power that keras.io and the book raise it to, use
-    `total_variation_loss(..., power=1.25)`.
+    Well-known implementations normalise their losses in different ways, so the same
+    weights give different images. Total variation needs no conversion; for the power
+    that keras.io and the book raise it to, use `total_variation_loss(..., power=1.25)`.
 
     Args:
         content_weight: the recipe's content weight.
@@ -43,7 +38,6 @@ def convert_weights(
         style_shapes: a dictionary from a style layer's name to its `(h, w,
             channels)`, for the generated image.
         image_shape: `(height, width)` of the generated image, in pixels.
-        target: the convention to convert to, `"gan_style"` by default.
 
     Returns:
         `(content_weight, style_weights)`: a number, and a dictionary from each style
@@ -59,8 +53,7 @@ def convert_weights(
         >>> content, round(style["relu1_1"], 6)
         (5.0, 0.097656)
     """
-    for name, convention in (("source", source), ("target", target)):
-        check_choice("convert_weights", name, convention, tuple(CONVENTIONS))
+    check_choice("convert_weights", "source", source, tuple(CONVENTIONS))
     if not isinstance(style_weight, dict):
         style_weight = dict.fromkeys(style_shapes, style_weight)
     if set(style_weight) != set(style_shapes):
@@ -68,11 +61,9 @@ def convert_weights(
             f"convert_weights: style_weight is for the layers {list(style_weight)}, "
             f"but must be for those of style_shapes, {list(style_shapes)}."
         )
-    style_from, content_from = CONVENTIONS[source]
-    style_to, content_to = CONVENTIONS[target]
-    size, pixels = math.prod(content_shape), math.prod(image_shape)
-    style = {}
+    style_factor, content_factor = CONVENTIONS[source]
+    pixels, style = math.prod(image_shape), {}
     for name, (height, width, channels) in style_shapes.items():
         layer = channels, height * width, pixels, len(style_shapes)
-        style[name] = style_weight[name] * style_from(*layer) / style_to(*layer)
-    return content_weight * content_from(size) / content_to(size), style
+        style[name] = style_weight[name] * style_factor(*layer)
+    return content_weight * content_factor(math.prod(content_shape)), style

@@ -1,13 +1,11 @@
 """The objective of an image too large for memory: evaluated in tiles, exactly."""
 
+import functools
+
 import tensorflow as tf
 
-from gan_style.style_transfer.features import (
-    compiled,
-    crop,
-    gram_sums,
-    traced_for_any_size,
-)
+from gan_style.style_transfer.features import compiled, crop, gram_sums, traced_once
+from gan_style.style_transfer.losses import total_variation_loss
 
 
 class TiledObjective:
@@ -21,8 +19,10 @@ class TiledObjective:
     def __init__(self, objective):
         self.objective = objective
         self._style = compiled(_with_gradient(objective.style))
-        self._variation = compiled(_with_gradient(objective.total_variation))
-        self._tile = traced_for_any_size(self._tile_gradient)
+        power = objective.weights.total_variation_power
+        variation = functools.partial(total_variation_loss, power=power)
+        self._variation = compiled(_with_gradient(variation))
+        self._tile = traced_once(self._tile_gradient)
 
     def __call__(self, image, tile_size):
         """Evaluate the loss and its gradient, as `StyleObjective` does."""
@@ -33,11 +33,10 @@ class TiledObjective:
         variation, gradient = self._variation(image)
         gradient = tf.Variable(weights.total_variation_weight * gradient)
         loss = tf.zeros((), features.dtype)
-        tiles = features.tiles(image, tile_size, content, masks)
-        for tile, pixels, inside, targets, regions in tiles:
-            part, pull = self._tile(pixels, inside, targets, regions, upstream)
+        for tile, *parts in features.tiles(image, tile_size, content, masks):
+            part, pull = self._tile(*parts, upstream)
             loss += part
-            sliced = gradient[:, slice(*tile.rows), slice(*tile.columns)]
+            sliced = crop(gradient, tile.outer)
             sliced.assign(sliced + pull)
         return self.objective.terms(loss, style, variation), gradient.read_value()
 

@@ -13,12 +13,10 @@ from gan_style.style_transfer.callbacks import ProgressBar, callback_list
 from gan_style.style_transfer.checkpoints import SavedRun, fingerprint
 from gan_style.style_transfer.colours import with_colours_of
 from gan_style.style_transfer.objective import TERMS
+from gan_style.style_transfer.optimizers import OPTIMIZERS
+from gan_style.style_transfer.planning import check_schedule
 from gan_style.style_transfer.problem import StyleProblem
-from gan_style.style_transfer.schedule import (
-    OPTIMIZERS,
-    check_optimizer,
-    check_schedule,
-)
+from gan_style.utils.checks import check_choice, check_number
 
 
 class Result(NamedTuple):
@@ -41,21 +39,18 @@ class StyleTransfer(StyleProblem):
     content loss on deep activations, a style loss on Gram matrices, and total
     variation. The targets are computed once for each size.
 
-    Weights can be given in two ways. `strength` compares each loss to what it is for
-    this pair of images: content to the variance of the content layers, style to the
-    loss of the content image, layer by layer, so that it has the same effect on other
-    images and sizes. `content_weight`, `style_weight` and `total_variation_weight`,
-    given together, are the factors of the losses as this package defines them
-    (`convert_weights` translates recipes).
+    `strength` compares each loss to what it is for this pair of images (content to the
+    variance of the content layers, style to the loss of the content image, layer by
+    layer), so that it has the same effect on other images and sizes.
 
     Args:
-        content: the photograph, `(height, width, 3)`, uint8 or float in [0, 255]; or
-            a `PIL.Image`, or the path of an image file.
+        content: the photograph, grey or RGB, with or without alpha: an array `(height,
+            width[, channels])`, uint8 or float in [0, 255], a `PIL.Image` or a path.
         styles: one painting of that kind, or a list of them, of any sizes.
         size: int, the longer side of the result in pixels; by default the content's.
         strength: float from 0, the photograph, to 1, the style alone.
-        content_weight, style_weight, total_variation_weight: floats from 0, all three
-            or none; see above.
+        content_weight, style_weight, total_variation_weight: instead of `strength`, the
+            factors of the losses, floats from 0 (`convert_weights` translates recipes).
         total_variation_power: float from 0.5 to 4, see `total_variation_loss`; by
             default 0.5, or 1 where the weights are given.
         blend: each style's share, floats from 0, scaled to sum to 1; equal by default.
@@ -67,12 +62,9 @@ class StyleTransfer(StyleProblem):
             (paint the luma only) or `"match"` (recolour the styles first).
         content_layers, style_layers: names, which weigh the same and sum to 1, or a
             dictionary from names to weights.
-        tile_size: int, rows and columns of a tile in pixels, for images too large to
-            be computed in one piece; the result is the same. None for one piece.
         seed: int from 0, of the noise that a run starts with.
-        features: a dictionary of further arguments of `vgg_features`, for example
-            `{"weights": "hed", "dtype": "mixed_bfloat16"}`; by default with "max"
-            pooling and "reflect" padding.
+        features: a dictionary of arguments of `vgg_features`, such as `{"dtype":
+            "mixed_bfloat16"}`; by default "max" pooling and "reflect" padding.
 
     Raises:
         ValueError: for an image or an option that cannot be used.
@@ -93,7 +85,7 @@ class StyleTransfer(StyleProblem):
     def run(
         self, steps=None, scales=None, optimizer="lbfgs", initial="content",
         callbacks=(), progress=True, checkpoint=None, save_every=25, branch_from=None,
-        tile_size=None, **settings,
+        tile_size=None, learning_rate=None,
     ):  # fmt: skip
         """Paint, from coarse to fine.
 
@@ -105,84 +97,83 @@ class StyleTransfer(StyleProblem):
             initial: the start: `"content"` (with a little noise, so that flat parts
                 can grow strokes), `"noise"`, or an image.
             callbacks: Keras callbacks. A scale is an epoch and a step a batch; their
-                `model` is this object, with `image()`, `history` and `stop_training`.
+                `model` is this object, with `image()`, `history`, `stop_training` and
+                `optimizer`. They start afresh in a run that is resumed.
             progress: bool, whether to draw a bar with the time left.
             checkpoint: a file in which to save the run. If it holds a run of the same
                 images and options, that run resumes, bit for bit.
             save_every: int, steps between two savings.
             branch_from: a file that another run saved: start from its image, at its
                 scale, with this object's images and weights.
-            tile_size: int, as in `StyleTransfer`, for this run; by default its own.
-            settings: further arguments of the optimizer.
+            tile_size: int, rows and columns of a tile in pixels, for images too large
+                to be computed in one piece; the result is the same. None for one piece.
+            learning_rate: float, of Adam, in levels of [0, 255]; 5 by default.
 
         Returns:
             A `Result`: `.image`, uint8 `(height, width, 3)`, and `.history`.
 
         Raises:
-            ValueError: for an option or a callback that cannot be used, or a checkpoint
-                of another run.
+            ValueError: for an option, a callback or a checkpoint that cannot be used.
         """
-        check_optimizer(optimizer, settings)
-        schedule = scales, steps = check_schedule(self.size, scales, steps)
-        tile_size = self.tile_size if tile_size is None else tile_size
-        if not isinstance(initial, str) or os.path.isfile(initial):
+        owner, settings = "StyleTransfer.run", {}
+        check_choice(owner, "optimizer", optimizer, tuple(OPTIMIZERS))
+        if learning_rate is not None:
+            check_choice(owner, "optimizer with learning_rate", optimizer, ("adam",))
+            check_number(owner, "learning_rate", learning_rate, 0, 1e4)
+            settings = {"learning_rate": learning_rate}
+        scales, steps = schedule = check_schedule(self.size, scales, steps)
+        if not isinstance(initial, str) or os.path.isfile(os.path.expanduser(initial)):
             initial = inputs.rgb_array("initial", initial)
         elif initial not in ("content", "noise"):
-            raise ValueError(
-                f"StyleTransfer.run: initial is {initial!r}, but must be 'content', "
-                "'noise' or an image."
-            )
+            expected = "'content', 'noise' or an image."
+            raise inputs.refused("initial", repr(initial), expected)
         options = (self, initial, tile_size, schedule, optimizer, settings)
         name = fingerprint(*options) if checkpoint else ""
-        saved = SavedRun(checkpoint, branch_from, save_every, schedule, name)
-        callbacks = [saved, callbacks, ProgressBar(schedule, progress)]
-        callbacks = callback_list(self, callbacks)
-        first, image, history = saved.scale, saved.image, saved.history
-        if image is None:
-            image = self.start(initial, scales[first])
-        self.history, self.stop_training = history, False
-        began = time.perf_counter() - (history["seconds"] or [0.0])[-1]
+        saved = SavedRun(checkpoint, branch_from, save_every, scales, name)
+        callbacks = [saved, callbacks, ProgressBar(schedule, saved, progress)]
+        callbacks = callback_list(self, callbacks, optimizer)
+        self.history, self.stop_training = saved.history, False
+        began = time.perf_counter() - (self.history["seconds"] or [0.0])[-1]
 
+        def descent_at(scale, image):
+            objective = self.objective(scales[scale], tile_size)
+            loss = functools.partial(objective, tile_size=tile_size)
+            image = inputs.resize(image, self.shape_at(scales[scale]), self.dtype)
+            params = {"epochs": len(scales), "steps": steps[scale], "verbose": 1}
+            callbacks.set_params(params)
+            return OPTIMIZERS[optimizer](image, loss, **settings)
+
+        first, image = saved.scale, saved.image
+        image = self.start(initial, scales[first]) if image is None else image
+        self.optimizer = descent = descent_at(first, image)
+        saved.restore(descent)
         callbacks.on_train_begin()
         try:
             for scale in range(first, len(scales)):
-                objective = self.objective(scales[scale], tile_size)
-                loss = functools.partial(objective, tile_size=tile_size)
-                image = inputs.resize(image, self.shape_at(scales[scale]), self.dtype)
-                descent = OPTIMIZERS[optimizer](image, loss, **settings)
-                if scale == first:
-                    saved.restore(descent)
-                else:
-                    descent.warm_start(self.optimizer)
-                self.optimizer, logs = descent, {}
-                evaluations = (history["evaluations"] or [0])[-1]
-                params = {"epochs": len(scales), "steps": steps[scale], "verbose": 1}
-                callbacks.set_params(params)
+                if scale > first:
+                    self.optimizer = descent_at(scale, descent.result())
+                    self.optimizer.warm_start(descent)
+                    descent = self.optimizer
                 callbacks.on_epoch_begin(scale)
+                logs, before = {}, (self.history["evaluations"] or [0])[-1]
                 for step in range(int(descent.steps), steps[scale]):
                     callbacks.on_train_batch_begin(step)
                     terms = descent.step().numpy().tolist()
-                    logs = dict(zip(TERMS, terms, strict=True))
-                    row = {
-                        **logs,
-                        "height": descent.image.shape[1],
-                        "width": descent.image.shape[2],
-                        "evaluations": evaluations + descent.evaluations,
-                        "seconds": time.perf_counter() - began,
-                    }
-                    for key, values in history.items():
-                        values.append(row[key])
-                    logs["loss"] = logs["total"]  # the name that Keras expects
+                    evaluations = before + descent.evaluations
+                    seconds = time.perf_counter() - began
+                    row = (*terms, *descent.image.shape[1:3], evaluations, seconds)
+                    for values, value in zip(self.history.values(), row, strict=True):
+                        values.append(value)
+                    logs = {**dict(zip(TERMS, terms, strict=True)), "loss": terms[-1]}
                     callbacks.on_train_batch_end(step, logs)
                     if self.stop_training:
                         break
                 callbacks.on_epoch_end(scale, logs)
                 if self.stop_training:
                     break
-                image = descent.result()
         finally:
             callbacks.on_train_end()
-        return Result(self.image(), history)
+        return Result(self.image(), self.history)
 
     def image(self):
         """Return the image as it is now, also during a run: uint8 `(h, w, 3)`."""
@@ -190,6 +181,6 @@ class StyleTransfer(StyleProblem):
             raise ValueError("StyleTransfer: image() is None. Call run() first.")
         image = tf.clip_by_value(self.optimizer.result(), 0.0, 255.0)
         if self.colours == "luminance":
-            content = inputs.resize(self.content[None], image.shape[1:3])
+            content = inputs.resize(self.content, image.shape[1:3])
             image = with_colours_of(image, content)
         return np.round(image[0]).astype(np.uint8)

@@ -214,15 +214,10 @@ class TestStyleTransfer:
             else:
                 transfer(*((bad, NOISE) if at == "content" else (NOISE, bad)))
 
-    @pytest.mark.parametrize(
-        ("optimizer", "name"),
-        [("adam", "learning_rate"), ("adam", "average"), ("lbfgs", "first_move")],
-    )
-    def test_refuses_settings_that_are_not_finite(self, optimizer, name):
-        with pytest.raises(ValueError, match=f"{name} is nan"):
-            transfer(NOISE, NOISE).run(
-                1, [16], optimizer, progress=False, **{name: float("nan")}
-            )
+    def test_refuses_a_learning_rate_that_is_not_finite(self):
+        options = {"optimizer": "adam", "learning_rate": float("nan")}
+        with pytest.raises(ValueError, match="learning_rate is nan"):
+            transfer(NOISE, NOISE).run(1, [16], progress=False, **options)
 
 
 @pytest.mark.parametrize("value", NOT_FINITE)

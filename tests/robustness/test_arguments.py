@@ -139,7 +139,7 @@ CALLS = {
         for name in (
             *("size", "strength", "content_weight", "total_variation_power", "blend"),
             *("masks", "style_scale", "colours", "content_layers", "style_layers"),
-            *("tile_size", "seed", "features"),
+            *("seed", "features"),
         )
     },
     "StyleTransfer mask": lambda m, x: m.style(masks=[x]),
@@ -147,7 +147,14 @@ CALLS = {
     "loss_and_gradient tile_size": lambda m, x: m.transfer.loss_and_gradient(IMAGE, x),
     **{
         f"StyleTransfer.run {name}": lambda m, x, name=name: m.run(**{name: x})
-        for name in ("steps", "scales", "optimizer", "initial", "branch_from", "memory")
+        for name in (
+            "steps",
+            "scales",
+            "optimizer",
+            "initial",
+            "branch_from",
+            "tile_size",
+        )
     },
     "StyleTransfer.run save_every": lambda m, x: m.run(save_every=x),
     "vgg_features": lambda m, x: vgg_features(x, weights=None),
@@ -252,10 +259,8 @@ CALLS = {
     "save_image": lambda m, x: images.save_image("x.png", x),
     "save_image path": lambda m, x: images.save_image(x, IMAGE),
     "plan_style transfer": lambda m, x: planner.plan_style(x),
-    "plan_style time": lambda m, x: planner.plan_style(m.transfer, x, costs=Costs),
-    "plan_style memory": lambda m, x: planner.plan_style(
-        m.transfer, memory=x, costs=Costs
-    ),
+    "plan_style time": lambda m, x: planner.plan_style(m.transfer, x),
+    "plan_style memory": lambda m, x: planner.plan_style(m.transfer, memory=x),
     "plan_training model": lambda m, x: plan_training(x, (A, A), 1),
     "plan_training batch": lambda m, x: plan_training(m.model, x, 1, memory="64 kB"),
     "plan_training time": lambda m, x: plan_training(
@@ -274,16 +279,6 @@ CALLS = {
     "photograph size": lambda m, x: samples.photograph(x),
     "load_pytorch_generator": lambda m, x: gan_style.load_pytorch_generator(x),
 }
-
-
-class Costs:
-    """What `plan_style` would measure."""
-
-    tile_size = None
-
-    @staticmethod
-    def seconds(transfer, scales, steps):
-        return 1.0
 
 
 SAYS = re.compile(

@@ -306,7 +306,7 @@ def test_what_a_full_disk_left_of_a_download_is_checked_with_the_rest(server, tm
 
 def test_weights_that_do_not_fit_leave_nothing_to_trust(server, tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setattr(vgg, "_SITE", server.site)
+    monkeypatch.setattr(vgg, "SITE", server.site)
     with (
         small_files_only(50_000),
         pytest.raises(vgg.WeightsUnavailable, match=r"too large.*models/vgg19.*h5"),

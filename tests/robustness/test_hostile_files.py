@@ -385,7 +385,9 @@ class TestSavedRuns:
     def test_what_this_run_cannot_hold_is_said(self, run, tmp_path, changes):
         path = tmp_path / "run.npz"
         self.changed(path, run, changes)
-        with pytest.raises(ValueError, match=r"checkpoint is .*changed; give another"):
+        with pytest.raises(
+            ValueError, match=r"checkpoint is .*unchanged in its \w+; give"
+        ):
             transfer().run(checkpoint=path, **OPTIONS)
 
     def test_the_unchanged_run_is_taken_up(self, run, tmp_path):

@@ -301,6 +301,6 @@ class TestUnknownSize:
         monkeypatch.setattr(downloads.time, "sleep", lambda seconds: None)
         monkeypatch.setenv("KERAS_HOME", str(tmp_path))
         url, _ = serve(once(b"SSH-2.0-OpenSSH_9.6\r\n"))
-        monkeypatch.setattr(vgg, "_SITE", url)
+        monkeypatch.setattr(vgg, "SITE", url)
         assert vgg.vgg_features("relu1_1").name == "vgg16_hed"
         assert "using VGG16 of hed" in capsys.readouterr().err

@@ -103,6 +103,52 @@ def test_keras_callbacks_write_stop_and_print(tmp_path, capsys):
     assert "2/2" in (printed := capsys.readouterr().out) and "the end" in printed
 
 
+@pytest.mark.parametrize("assign", [True, False])
+def test_callbacks_set_the_learning_rate_of_adam(assign):
+    rates = []
+
+    class Halve(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            rates.append(float(self.model.optimizer.learning_rate))
+            assert self.params["steps"] == 1 and self.model.image().shape[0] == 12
+
+        def on_train_batch_end(self, batch, logs=None):
+            rates.append(float(self.model.optimizer.learning_rate))
+            half = rates[-1] / 2
+            if assign:
+                self.model.optimizer.learning_rate.assign(half)
+            else:
+                self.model.optimizer.learning_rate = half
+
+    options = {"optimizer": "adam", "learning_rate": 4.0, "callbacks": [Halve()]}
+    halved = run(transfer(), [1, 3], **options).image
+    assert rates == [4, 4, 2, 1, 0.5]  # the second scale goes on with the first's
+    assert (
+        halved != run(transfer(), [1, 3], **{**options, "callbacks": []}).image
+    ).any()
+
+
+def test_keras_own_callbacks_set_the_learning_rate_of_adam():
+    adam = {"optimizer": "adam", "learning_rate": 4.0}
+    made = transfer()
+    schedule = keras.callbacks.LearningRateScheduler(lambda scale, rate: rate / 4)
+    run(made, callbacks=[schedule], **adam)
+    assert float(made.optimizer.learning_rate) == 0.25
+    plateau = keras.callbacks.ReduceLROnPlateau("loss", 0.5, patience=1, min_delta=1e9)
+    result = run(made, callbacks=[plateau], **adam)
+    assert float(made.optimizer.learning_rate) == 2
+    assert len(result.history["total"]) == 2
+    with pytest.raises(ValueError, match="ReduceLROnPlateau.*must monitor content"):
+        run(made, callbacks=[keras.callbacks.ReduceLROnPlateau()], **adam)
+
+
+def test_tensorboard_logs_each_scale(tmp_path):
+    pytest.importorskip("tensorboard")
+    board = keras.callbacks.TensorBoard(tmp_path, write_graph=False, update_freq=1)
+    run(transfer(), 2, callbacks=[board])
+    assert any(path.is_file() for path in tmp_path.rglob("events*"))
+
+
 def test_a_loss_that_is_not_finite_ends_the_run():
     made = transfer()
     loss = made.objective(16)
@@ -116,8 +162,8 @@ def test_a_loss_that_is_not_finite_ends_the_run():
     [
         (keras.callbacks.ModelCheckpoint("x.keras"), "ModelCheckpoint.*checkpoint="),
         (keras.callbacks.BackupAndRestore("x"), "BackupAndRestore.*checkpoint="),
-        (keras.callbacks.ReduceLROnPlateau("loss"), "Plateau.*learning_rate="),
-        (keras.callbacks.LearningRateScheduler(abs), "Scheduler.*learning_rate="),
+        (keras.callbacks.ReduceLROnPlateau("loss"), "Plateau.*optimizer='adam'"),
+        (keras.callbacks.LearningRateScheduler(abs), "Scheduler.*optimizer='adam'"),
         (keras.callbacks.SwapEMAWeights(), "SwapEMAWeights.*'adam'"),
         (
             keras.callbacks.EarlyStopping("loss", restore_best_weights=True),

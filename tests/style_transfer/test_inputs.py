@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from gan_style.style_transfer import inputs
-from gan_style.utils.images import UnreadableImage
+from gan_style.utils.images import UnreadableImage, read_image
 
 IMAGE = np.arange(60, dtype="uint8").reshape(4, 5, 3)
 
@@ -24,14 +24,17 @@ def test_an_image_is_an_array_a_pil_image_or_a_path(tmp_path):
         np.testing.assert_array_equal(inputs.rgb_array("content", image), IMAGE)
     for one in (IMAGE, Image.fromarray(IMAGE), path, str(path)):
         assert inputs.is_one(one)
+    assert inputs.is_one(IMAGE[..., 0])
     assert not inputs.is_one([IMAGE]) and not inputs.is_one(IMAGE[None])
 
 
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (IMAGE[..., 0], r"is uint8 \(4, 5\) from 0 to 57, but must be RGB"),
-        (IMAGE[:0], r"is uint8 \(0, 5, 3\), but must be RGB"),
+        (IMAGE[0, 0], r"is uint8 \(3,\) from 0 to 2, but must be grey or RGB"),
+        (IMAGE[None], r"is uint8 \(1, 4, 5, 3\) from 0 to 59, but must be grey or RGB"),
+        (IMAGE[:0], r"is uint8 \(0, 5, 3\), but must be grey or RGB"),
+        (np.tile(IMAGE, 2), r"is uint8 \(4, 5, 6\) from 0 to 59, but must be grey"),
         (IMAGE * 5.0, r"is float64 \(4, 5, 3\) from 0 to 295, but .* \[0, 255\]\.$"),
         (IMAGE * np.nan, r"from nan to nan, but must be .* \[0, 255\]"),
         (IMAGE.astype(np.int16) - 1, "from -1 to 58, but must be"),
@@ -45,6 +48,34 @@ def test_an_image_is_an_array_a_pil_image_or_a_path(tmp_path):
 def test_what_is_not_an_rgb_image_is_refused(image, message):
     with pytest.raises(ValueError, match=f"^StyleTransfer: content .*{message}"):
         inputs.rgb_array("content", image)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "1", "I;16", "CMYK"])
+def test_grey_and_alpha_are_seen_as_in_a_file(mode, tmp_path):
+    seen = np.arange(80, dtype="uint8").reshape(4, 5, 4) * 3
+    image = Image.fromarray(seen, "RGBA")
+    image = image.convert("LA" if mode == "LA" else mode if mode == "RGBA" else "L")
+    image = image.convert(mode)
+    image.save(path := tmp_path / ("image.tif" if mode == "CMYK" else "image.png"))
+    expected = read_image(path)
+    kinds = [image, path, str(path)]
+    if mode in ("L", "LA", "RGBA"):
+        array = np.asarray(image)
+        kinds += [array, array.astype("float64")]
+    if mode == "L":
+        kinds += [array[..., None]]
+    for given in kinds:
+        got = inputs.rgb_array("content", given)
+        np.testing.assert_allclose(got, expected, atol=0.51)  # rounding to levels
+
+
+def test_alpha_of_another_range_is_refused():
+    image = np.full((4, 5, 4), 90.0)
+    image[..., 3] = 1.0
+    with pytest.raises(ValueError, match=r"content is float64 .* Multiply by 255"):
+        inputs.rgb_array("content", image)
+    image[..., 2], image[..., 3] = 0.5, 255.0  # blue alone may be that small
+    assert inputs.rgb_array("content", image)[0, 0].tolist() == [90, 90, 0.5]
 
 
 def test_a_file_that_cannot_be_read_is_named_with_its_argument():

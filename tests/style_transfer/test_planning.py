@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gan_style.hardware.memory import DoesNotFit, Machine
+from gan_style.hardware import DoesNotFit, Machine, memory
 from gan_style.style_transfer import planning
 from gan_style.style_transfer.planning import (
     StyleCosts,
@@ -65,20 +65,15 @@ def test_a_run_of_ones_own_is_judged_as_it_is(slow):
     plan = plan_style(transfer(), steps=[9, 8], scales=[64, 512])
     assert (plan.scales, plan.steps) == ([64, 512], [9, 8])
     assert plan_style(transfer(), steps=5).steps == [5] * 5
-    message = "plan_style: time is 30 s, but must be at least .* with 80 steps at the"
+    message = "plan_style: time is 30 s, but must be at least .* Use .*fewer steps"
     with pytest.raises(DoesNotFit, match=message):
         plan_style(transfer(), steps=[9, 80], scales=[64, 512], time="30 s")
     with pytest.raises(ValueError, match="scales"):
         plan_style(transfer(), scales=[64, 256])
 
 
-def test_costs_once_measured_are_used_again(monkeypatch):
-    monkeypatch.setattr("gan_style.style_transfer.planning.measure_style", None)
-    assert plan_style(transfer(), costs=SLOW).seconds > 100
-
-
 def test_too_little_time_is_refused_with_a_size_that_fits(slow):
-    message = r"time is 20 s, .* size=512\. Use size=\d+ or less, or more time\.$"
+    message = r"time is 20 s, .* size=512\. Use size=\d+ or less, or .*more time\.$"
     with pytest.raises(DoesNotFit, match=message) as error:
         plan_style(transfer(), time="20 s")
     size = int(str(error.value).split("size=")[2].split()[0])
@@ -88,7 +83,7 @@ def test_too_little_time_is_refused_with_a_size_that_fits(slow):
 
 
 def test_no_time_fits_nothing(slow):
-    with pytest.raises(DoesNotFit, match=r"size=512\. Use more time\.$"):
+    with pytest.raises(DoesNotFit, match=r"size=512\. Use .*more time\.$"):
         plan_style(transfer(), time=0.01)
 
 
@@ -101,12 +96,16 @@ def test_little_memory_means_tiles(slow):
     assert plan.tile_size is not None and plan.memory <= (whole + tiled) / 2
 
 
-def test_what_is_left_of_the_machine_is_a_budget_too(slow):
-    made = transfer(2048)
-    assert plan_style(made, machine=Machine(2, 1e12)).tile_size is None
-    message = r"plan_style: memory is .* GB even in tiles, for size=2048\. Use .*adam"
+def test_what_is_left_of_the_machine_is_a_budget_too(slow, monkeypatch):
+    made, has = transfer(2048), []
+    monkeypatch.setattr(memory, "this_machine", lambda: Machine(2, has.pop()))
+    has[:] = 0.95e9, 1e12
+    assert plan_style(made).tile_size is None
+    message = (
+        r"plan_style: memory is .* GB, for size=2048\. Use .*adam.* more memory\.$"
+    )
     with pytest.raises(DoesNotFit, match=message):
-        plan_style(made, machine=Machine(2, 0.95e9))
+        plan_style(made)
 
 
 def test_adam_remembers_fewer_images_than_lbfgs():
@@ -141,30 +140,14 @@ def watch_tiles(made, monkeypatch):
     return seen
 
 
-def test_a_planned_tile_size_is_that_of_its_run_alone(monkeypatch):
+def test_a_planned_tile_size_is_that_of_its_run_alone(slow, monkeypatch):
     made = transfer(48)
     seen = watch_tiles(made, monkeypatch)
-    plan = plan_style(made, costs=SLOW)._replace(tile_size=16, steps=[1])
+    plan = plan_style(made)._replace(tile_size=16, steps=[1])
     plan.paint(progress=False)
-    assert seen == {16} and made.tile_size is None
+    assert seen == {16}
     made.run(1, progress=False)
     assert seen == {16, None}
-
-
-def test_planning_leaves_the_transfers_tile_size_alone(slow):
-    made = transfer(2048)
-    whole, tiled = style_memory(made, 2048), style_memory(made, 2048, 256)
-    assert plan_style(made, memory=(whole + tiled) / 2).tile_size is not None
-    assert made.tile_size is None
-
-
-@pytest.mark.parametrize(("own", "planned"), [(300, 300), (2048, 2048)])
-def test_tiles_are_no_larger_than_the_transfers_own(slow, own, planned):
-    made = transfer(2048, tile_size=own)
-    assert plan_style(made, memory="1000 GB").tile_size == planned
-    least = style_memory(made, 2048, 256) * 1.001
-    assert plan_style(made, memory=least).tile_size == 256
-    assert made.tile_size == own
 
 
 def scripted(monkeypatch, seconds):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gan_style.style_transfer.schedule import default_scales, default_steps
+from gan_style.style_transfer import default_scales, default_steps
 
 
 @pytest.mark.parametrize("size", [64, 100, 384, 512, 2048])

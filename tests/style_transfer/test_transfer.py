@@ -6,6 +6,7 @@ import pytest
 
 from gan_style.style_transfer.colours import luminance
 from gan_style.style_transfer.transfer import StyleTransfer
+from gan_style.utils.images import save_image
 
 RNG = np.random.default_rng(0)
 CONTENT = RNG.integers(0, 256, (24, 32, 3), dtype="uint8")
@@ -138,14 +139,13 @@ def test_match_recolours_the_styles():
 def test_a_run_in_tiles_paints_what_the_whole_paints(optimizer):
     options = {"optimizer": optimizer, "scales": [32]}
     whole = run(transfer(), 2, **options).image.astype(int)
-    tiled = run(transfer(tile_size=16), 2, **options).image.astype(int)
+    tiled = run(transfer(), 2, tile_size=16, **options).image.astype(int)
     assert np.abs(tiled - whole).max() <= 1
 
 
 def test_a_run_has_its_own_tile_size(painted):
     made = transfer()
     tiled = run(made, scales=[16, 32], tile_size=16)
-    assert made.tile_size is None
     assert tiled.history["total"] == pytest.approx(painted.history["total"], rel=1e-4)
 
 
@@ -161,7 +161,7 @@ def test_images_to_start_with():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"content": CONTENT[..., :1]}, r"content.*\(24, 32, 1\).*RGB"),
+        ({"content": CONTENT[None]}, r"content.*\(1, 24, 32, 3\).*RGB"),
         ({"content": CONTENT / 255.0}, r"content.*Multiply by 255"),
         ({"content": CONTENT * 2.0}, r"content.*\[0, 255\]"),
         ({"content": CONTENT * np.nan}, r"content.*\[0, 255\]"),
@@ -178,7 +178,6 @@ def test_images_to_start_with():
         ({"colours": "grey"}, "colours.*'grey'.*luminance"),
         ({"size": 0}, "size.*0"),
         ({"size": 31.5}, "size.*31.5"),
-        ({"tile_size": 0}, "tile_size.*0"),
         ({"seed": -1}, "seed.*-1"),
         ({"style_layers": []}, r"style_layers is \[\], but must be the names"),
         ({"style_layers": ["relu9_1"]}, "relu9_1"),
@@ -198,16 +197,42 @@ def test_what_cannot_be_used_names_itself(options, message):
         ({"scales": [16, 32], "steps": [1]}, "scales, steps"),
         ({"steps": 0}, "steps is 0.*at least 1"),
         ({"initial": "black"}, "initial.*'black'.*'noise'"),
-        ({"initial": CONTENT[..., 0]}, "initial.*RGB"),
-        ({"learning_rate": 1.0}, "learning_rate"),
+        ({"initial": CONTENT[None]}, "initial.*RGB"),
+        ({"learning_rate": 1.0}, "with learning_rate is 'lbfgs', .* 'adam'"),
+        (
+            {"learning_rate": -1, "optimizer": "adam"},
+            "learning_rate is -1, but .* 10000",
+        ),
         ({"save_every": 0}, "save_every"),
         ({"tile_size": 0}, "tile_size.*0"),
-        ({"memory": 0}, "memory is 0"),
     ],
 )
 def test_runs_refuse_what_they_cannot_do(options, message):
     with pytest.raises(ValueError, match=message):
         transfer().run(**{"steps": 1, "progress": False, **options})
+
+
+def test_a_tilde_is_the_home_folder_in_every_path(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    save_image(tmp_path / "start.png", OTHER)
+    made = transfer()
+    first = run(made, 1, scales=[32], initial="~/start.png", checkpoint="~/run.npz")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run.npz", "start.png"]
+    second = run(made, 1, scales=[32], branch_from="~/run.npz")
+    assert second.history["total"][0] < first.history["total"][0]
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+def test_grey_images_are_painted_like_their_rgb(alpha):
+    grey = CONTENT[..., :2].copy()
+    grey[..., 1] = 255
+    given = grey if alpha else grey[..., 0]
+    rgb = np.repeat(grey[..., :1], 3, -1)
+    images = [
+        run(transfer(content, content), 1, scales=[32], initial=content).image
+        for content in (given, rgb)
+    ]
+    np.testing.assert_array_equal(*images)
 
 
 def test_a_size_that_the_layers_cannot_see_is_refused():
