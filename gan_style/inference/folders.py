@@ -4,7 +4,6 @@ import contextlib
 import glob
 import hashlib
 import json
-import mimetypes
 from collections import namedtuple
 from itertools import chain, count
 from pathlib import Path, PurePosixPath
@@ -15,7 +14,7 @@ from gan_style.inference.sizes import compile_for_any_size
 from gan_style.inference.translation import translate
 from gan_style.utils.checks import check_path
 from gan_style.utils.files import atomic_write, name_file_in_errors
-from gan_style.utils.images import SUFFIXES, UnreadableImage, save_image
+from gan_style.utils.images import UnreadableImage, find_images, save_image
 
 RECORD = ".translated.jsonl"
 _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
@@ -95,7 +94,7 @@ def translate_folder(
         except MemoryError as error:
             raise MemoryError(f"{path}: {error}") from error
         record.add(output)
-        save_image(output, image if image.shape[-1] == 3 else image.repeat(3, axis=-1))
+        save_image(output, image)
         record.add(output, output.stat().st_size, state)
         result.done.append(output)
     for path in (source / name for name in unused):
@@ -113,16 +112,12 @@ def translate_folder(
 def _find_originals(source, target):
     """Return the images, and images of other kinds, relative to `source`, by name."""
     root, inside = source.resolve(), target.resolve()
-    files = sorted(root.rglob("*"), key=Path.as_posix)
-    files = [x for x in files if not (x.is_dir() or x.is_relative_to(inside))]
-    files = [path.relative_to(root) for path in files]
-    files = [path for path in files if "/." not in f"/{path.as_posix()}"]  # hidden
-    originals = [path for path in files if path.suffix.lower() in SUFFIXES]
-    others = [path for path in files if path.suffix.lower() not in SUFFIXES]
-    unused = [x for x in others if "image/" in (mimetypes.guess_type(x.name)[0] or "")]
+    originals, unused = (
+        [path.relative_to(root) for path in paths if not path.is_relative_to(inside)]
+        for paths in find_images(root, subfolders=True)
+    )
     other = inside != root and (target.is_dir() or not target.exists())
     for name, path, fits, expected in (
-        ("source", source, source.is_dir(), "be a folder"),
         ("target", target, other, "be another folder"),
         ("source", source, originals, "hold an image"),
     ):
