@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import keras
+import lazy_loader
 import psutil
 
 _UNITS = {
@@ -23,16 +24,7 @@ _CGROUPS = (
 )
 
 
-class _TensorFlow:
-    """Imports TensorFlow at its first use: Keras may run on another backend."""
-
-    def __getattr__(self, name):
-        import tensorflow
-
-        return getattr(tensorflow, name)
-
-
-tf = _TensorFlow()
+tf = lazy_loader.load("tensorflow")  # at its first use: Keras has other backends
 
 
 class DoesNotFit(ValueError):
