@@ -43,7 +43,8 @@ def test_has_one_title_which_comes_first(notebook):
 
 def test_cells_are_short(notebook):
     longest = max(sources(notebook, "code"), key=lambda source: source.count("\n"))
-    assert longest.count("\n") < 22, longest
+    # An idea that is written out, such as a whole train step, may have forty lines.
+    assert longest.count("\n") < 40, longest
 
 
 def test_uses_neither_magics_nor_shell_commands(notebook):
@@ -76,8 +77,8 @@ def test_shows_no_noise_on_stderr_and_no_path_of_one_machine(notebook):
 
 
 def test_checks_its_claims(notebook):
-    asserts = re.findall(r"^\s*assert ", "\n".join(sources(notebook, "code")), re.M)
-    assert len(asserts) >= 5
+    checks = r"^\s*(assert |check\()"
+    assert len(re.findall(checks, "\n".join(sources(notebook, "code")), re.M)) >= 5
 
 
 def test_fits_into_two_megabytes(path):
