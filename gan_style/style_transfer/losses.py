@@ -51,7 +51,7 @@ def gram_matrix(features):
 
 
 def mean_gram(features):
-    """Compute `gram_matrix`, of the same argument, divided by the positions' number."""
+    """Compute `gram_matrix(features)` divided by the number of positions."""
     gram = gram_matrix(features)
     height, width = ops.shape(features)[-3:-1]
     return gram / ops.cast(height * width, gram.dtype)

@@ -98,7 +98,7 @@ def plan_style(
     """Estimate what a run of style transfer needs, or find a run that fits a budget.
 
     Times a few steps at two small sizes; counts memory from the network's layers. Where
-    the default run does not fit, plans fewer steps and scales, or tiles.
+    the default run does not fit, plans fewer steps and scales, or exact tiles.
 
     Args:
         transfer: a `StyleTransfer` of the wanted size.

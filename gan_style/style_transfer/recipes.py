@@ -33,7 +33,7 @@ def convert_weights(
         style_weight: its style weight: a number, or one for each style layer's name.
         source: the recipe's convention, a key of `CONVENTIONS`.
         content_shape: `(h, w, channels)` of the content layer's activations.
-        style_shapes: a dictionary from style layers' names to `(h, w, channels)`.
+        style_shapes: a dictionary from style layers to the image's `(h, w, channels)`.
         image_shape: `(height, width)` of the generated image, in pixels.
 
     Returns:
