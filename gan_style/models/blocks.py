@@ -30,10 +30,9 @@ def check_image_shape(owner, image_shape, multiple, minimum):
     try:
         height, width, channels = image_shape
     except (TypeError, ValueError):
-        raise ValueError(
-            f"{owner}: image_shape is {image_shape!r}, but must be (height, "
-            "width, channels), such as (128, 128, 3)."
-        ) from None
+        expected = "(height, width, channels), such as (128, 128, 3)."
+        error = f"{owner}: image_shape is {image_shape!r}, but must be {expected}"
+        raise ValueError(error) from None
     check_int(owner, "image_shape's number of channels", channels)
     for name, side in {"height": height, "width": width}.items():
         if side is None:

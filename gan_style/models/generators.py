@@ -11,10 +11,9 @@ from gan_style.utils.checks import check_choice, check_int
 def unet_generator(image_shape=(128, 128, 3), filters=32, name=None):
     """Build a U-Net: four downsamplings, four upsamplings, three skip connections.
 
-    Follows Isola et al. (2017) in a small form. Downsampling: 4x4 convolutions of
-    stride 2, instance norm, ReLU, with `filters` x 1, 2, 4, 8 channels. Upsampling:
-    nearest neighbour, 4x4 convolutions, instance norm, ReLU, and the features of the
-    same size from the way down concatenated; the last one ends in tanh.
+    After Isola et al. (2017), smaller. Downsampling: 4x4 convolutions of stride 2 with
+    `filters` x 1, 2, 4, 8 channels, instance norm, ReLU. Upsampling: nearest neighbour,
+    4x4 convolutions, instance norm, ReLU, and the skip concatenated; tanh at the end.
 
     Args:
         image_shape: (height, width, channels); sides: multiples of 16, or None.
@@ -41,10 +40,11 @@ def unet_generator(image_shape=(128, 128, 3), filters=32, name=None):
         x = norm_relu(x, f"down_{level}")
         skips.append(x)
     for level in (3, 2, 1):
-        x = _upsample_conv(x, filters * 2 ** (level - 1), f"up_{level}_conv")
+        width, conv_name = filters * 2 ** (level - 1), f"up_{level}_conv"
+        x = UpsampleConv2D(width, False, normal_weights(), name=conv_name)(x)
         x = norm_relu(x, f"up_{level}")
         x = layers.Concatenate(name=f"skip_{level}")([x, skips[level - 1]])
-    x = _upsample_conv(x, image_shape[-1], "to_picture", use_bias=True)
+    x = UpsampleConv2D(image_shape[-1], True, normal_weights(), name="to_picture")(x)
     x = layers.Activation("tanh", dtype="float32", name="tanh")(x)
     return keras.Model(images, x, name=name or "unet_generator")
 
@@ -67,9 +67,8 @@ def resnet_generator(
         filters: f, channels of the first convolution, 64 by default.
         blocks: residual blocks; the paper has 9 at 256 pixels and 6 at 128.
         name: the model's name.
-        layout: where kernels of stride 2 are placed: "same" as TensorFlow does, or
-            "pytorch", one pixel further up and left, as the authors do, whose weights
-            `load_pytorch_generator` loads.
+        layout: of kernels of stride 2: "same" as in TensorFlow, or "pytorch", one pixel
+            further up and left, for the weights that `load_pytorch_generator` loads.
         upsampling: "transposed" convolutions as in the paper, which tend to leave a
             checkerboard in a short training; or "nearest", slower: repeated pixels and
             a convolution (Odena et al., "Deconvolution and Checkerboard Artifacts").
@@ -93,7 +92,6 @@ def resnet_generator(
     if layout == "pytorch":
         check_choice(owner, "upsampling for pytorch", upsampling, ("transposed",))
     padding = "same" if layout == "same" else "valid"
-    upsample = _nearest_conv if upsampling == "nearest" else _transposed_conv
 
     images = x = keras.Input(image_shape, name="pictures")
     x = ReflectionPadding2D(3, name="stem_pad")(x)
@@ -107,7 +105,7 @@ def resnet_generator(
     for block in range(1, blocks + 1):
         x = _residual_block(x, 4 * filters, f"block_{block}")
     for level in (2, 1):
-        x = upsample(x, filters * 2 ** (level - 1), f"up_{level}", padding)
+        x = _upsample(x, filters * 2 ** (level - 1), f"up_{level}", padding, upsampling)
         x = norm_relu(x, f"up_{level}")
     x = ReflectionPadding2D(3, name="to_picture_pad")(x)
     x = conv(x, image_shape[-1], 7, 1, "valid", "to_picture", use_bias=True)
@@ -115,16 +113,10 @@ def resnet_generator(
     return keras.Model(images, x, name=name or owner)
 
 
-def _upsample_conv(x, filters, name, use_bias=False):
-    return UpsampleConv2D(filters, use_bias, normal_weights(), name=name)(x)
-
-
-def _nearest_conv(x, filters, name, padding):
-    x = layers.UpSampling2D(2, "channels_last", name=f"{name}_nearest")(x)
-    return conv(x, filters, 3, 1, padding, f"{name}_conv")
-
-
-def _transposed_conv(x, filters, name, padding):
+def _upsample(x, filters, name, padding, upsampling):
+    if upsampling == "nearest":
+        x = layers.UpSampling2D(2, "channels_last", name=f"{name}_nearest")(x)
+        return conv(x, filters, 3, 1, padding, f"{name}_conv")
     x = conv(x, filters, 3, 2, padding, f"{name}_conv", kind=layers.Conv2DTranspose)
     if padding == "valid":
         # PyTorch's padding of 1 and output padding of 1 omit the first row and column.

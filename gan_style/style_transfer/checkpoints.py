@@ -15,10 +15,10 @@ _OWNER = "StyleTransfer.run"
 
 
 class SavedRun(keras.callbacks.Callback):
-    """Where a run starts, and the callback that saves it.
+    """Where a run starts, and the callback that saves it to `path`, if not None.
 
-    `path` is its file, or None. A run of the same `name` in it, its `fingerprint`, is
-    resumed; otherwise the run starts from the image in `branch_from`, if not None.
+    A run of the same `name`, its `fingerprint`, is resumed; without a file, the run
+    starts from the image in `branch_from`, if not None.
     """
 
     def __init__(self, path, branch_from, save_every, scales, name):
@@ -65,14 +65,11 @@ class SavedRun(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         last = batch + 1 == self.params["steps"]
         if self.path and (last or (batch + 1) % self.save_every == 0):
+            run = {"fingerprint": self.name, "scale": self.scale}
             state = self.model.optimizer.state()
-            save_run(
-                self.path,
-                fingerprint=np.array(self.name),
-                scale=np.array(self.scale),
-                **{f"optimizer_{name}": value for name, value in state.items()},
-                **{f"history_{k}": np.array(v) for k, v in self.history.items()},
-            )
+            run |= {f"optimizer_{name}": value for name, value in state.items()}
+            run |= {f"history_{name}": v for name, v in self.history.items()}
+            save_run(self.path, **run)
 
 
 def fingerprint(transfer, initial, tile_size, schedule, optimizer, settings):
@@ -91,8 +88,7 @@ def fingerprint(transfer, initial, tile_size, schedule, optimizer, settings):
 
 def save_run(path, **arrays):
     """Write arrays to an .npz file, whole or not at all."""
-    # One name, so that what a killed process left is written over by the next.
-    part = f".{path.name}.part"
+    part = f".{path.name}.part"  # one name: what a killed run left is written over
     with atomic_write(path, part, durable=True) as partial, open(partial, "wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
 
@@ -127,8 +123,8 @@ def _check_run(run):
         if value.dtype.kind not in kinds or value.ndim != dimensions:
             raise ValueError(f"{name} is missing or of another kind")
     for name, value in run.items():
-        numbers = name.startswith("optimizer_")
-        if numbers and not (value.dtype.kind in "if" and np.isfinite(value).all()):
+        finite = value.dtype.kind in "if" and np.isfinite(value).all()
+        if name.startswith("optimizer_") and not finite:
             raise ValueError(f"{name} is not all of finite numbers")
     one, *sides, colours = run["optimizer_image"].shape
     lengths = {len(run[f"history_{name}"]) for name in HISTORY}

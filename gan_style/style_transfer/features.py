@@ -20,10 +20,8 @@ class Tile(NamedTuple):
     outer: tuple  # the core and its halo, as far as its activations see
 
     def core_at(self, stride, shape):
-        """Return the core's box in a layer's activations: the tile's, and the image's.
-
-        Pooling drops an odd last row: the last core ends where the layer ends.
-        """
+        """Return the core's box in the activations of the tile, and of the image."""
+        # Pooling drops an odd last row: the last core ends where the layer ends.
         ends = np.repeat(shape, 2) // stride
         whole = np.minimum(-(-np.array(self.core) // stride), ends)
         return whole - np.repeat(self.outer[::2], 2) // stride, whole
@@ -32,8 +30,8 @@ class Tile(NamedTuple):
 def plan_tiles(height, width, tile_size, halo, stride):
     """Cut an image into tiles whose cores are computed exactly, or into one if None.
 
-    A tile starts at a multiple of the deepest layer's `stride`, where the whole image's
-    pooling cells start too. At the image's edge, the network pads it like the whole.
+    A tile starts where the whole image's pooling cells do, at a multiple of the deepest
+    layer's `stride`. At the image's edge, the network pads it like the whole.
     """
     halo = -(-halo // stride) * stride
 
@@ -57,17 +55,13 @@ class Features:
 
     def __init__(self, content_layers, style_layers, **options):
         self.style_layers = list(style_layers)
-        layers = dict.fromkeys([*content_layers, *style_layers])
-        self.model = vgg_features(list(layers), **options)
+        self.model = vgg_features([*{**content_layers, **style_layers}], **options)
         self.dtype = self.model.input.dtype
         self.halo, self.strides = receptive_field(self.model)
         self._extract = traced_once(self._extract_cores)
 
     def tiles(self, image, tile_size, *maps):
-        """Yield each `Tile` of an image and its pixels; by layer, its core's box.
-
-        Also the core's part of each of `maps`, which are as large as the activations.
-        """
+        """Yield each `Tile`, its pixels, and its core in each layer and in `maps`."""
         shape, deepest = image.shape[1:3], max(self.strides.values())
         for tile in plan_tiles(*shape, tile_size, self.halo, deepest):
             boxes = {name: tile.core_at(s, shape) for name, s in self.strides.items()}
@@ -76,11 +70,10 @@ class Features:
             yield tile, crop(image, tile.outer), inside, *parts
 
     def statistics(self, image, masks, tile_size=None, keep=()):
-        """Compute Gram matrices, summed over the positions of each region.
+        """Compute Gram matrices, summed over regions: `masks`, `(regions, h, w, 1)`.
 
         Returns dictionaries from layers to these sums `(regions, channels, channels)`,
-        to the numbers of positions `(regions, 1, 1)`, and to the activations of those
-        in `keep`. `masks` has each layer's size: `(regions, h, w, 1)`.
+        to the numbers of positions `(regions, 1, 1)`, and from `keep` to activations.
         """
         totals, rows = {}, {name: {} for name in keep}
         for tile, pixels, inside, regions in self.tiles(image, tile_size, masks):
@@ -107,6 +100,19 @@ class Features:
 def compiled(function):
     """Return a `tf.function` of its own; of one for many objects, TensorFlow warns."""
     return tf.function(functools.partial(function))
+
+
+def with_gradient(function):
+    """Return a function that returns the results, and the gradient of the last."""
+
+    def evaluate(x, *others):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            results = function(x, *others)
+            total = results[-1]
+        return results, tape.gradient(total, x)
+
+    return evaluate
 
 
 def traced_once(function):

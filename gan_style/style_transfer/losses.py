@@ -51,14 +51,7 @@ def gram_matrix(features):
 
 
 def mean_gram(features):
-    """Compute the Gram matrix divided by the number of positions.
-
-    Args:
-        features: activations `([batch,] h, w, channels)`.
-
-    Returns:
-        `([batch,] channels, channels)`, in float32 at least.
-    """
+    """Compute `gram_matrix(features)` divided by the number of positions."""
     gram = gram_matrix(features)
     height, width = ops.shape(features)[-3:-1]
     return gram / ops.cast(height * width, gram.dtype)
@@ -98,10 +91,9 @@ def total_variation_loss(image, power=1.0):
 
     Args:
         image: `([batch,] height, width, channels)`.
-        power: at least 0.5. Where it is not 1, the sum of a pixel's two squares is
-            raised to it, without the last row and column; below 1, it becomes
-            `(sum + 1)**power - 1`, whose gradient is finite where the image is flat.
-            0.5 (Rudin, Osher and Fatemi, 1992) preserves edges.
+        power: at least 0.5. Unless 1, the sum of a pixel's two squares is raised to it,
+            without the last row and column; below 1, as `(sum + 1)**power - 1`, whose
+            gradient is finite. 0.5 preserves edges (Rudin, Osher and Fatemi, 1992).
 
     Returns:
         A scalar: the sum over every pair of neighbours, in float32 at least.

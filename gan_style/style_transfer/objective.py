@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from gan_style.style_transfer.features import compiled, gram_sums
+from gan_style.style_transfer.features import compiled, gram_sums, with_gradient
 from gan_style.style_transfer.losses import to_float32, total_variation_loss
 from gan_style.style_transfer.tiled_objective import TiledObjective
 
@@ -32,16 +32,14 @@ class Targets(NamedTuple):
     masks: dict  # the regions' masks, if there are any
 
     def style_losses(self, grams):
-        """Compute each layer's `style_loss` from the image's summed Gram matrices.
-
-        A region counts by its share of the image.
-        """
+        """Compute each layer's `style_loss` from the image's summed Gram matrices."""
         losses = {}
         for name, target in self.grams.items():
             area, channels = self.areas[name], target.shape[-1]
             # An empty region (a mask of zeros) has no Gram matrix to compare.
             mean = grams[name] * tf.math.divide_no_nan(tf.ones_like(area), area)
             regions = tf.reduce_sum(tf.square(mean - target), (1, 2))
+            # A region counts by its share of the image.
             regions = regions / (4 * channels**2) * area[:, 0, 0]
             losses[name] = tf.reduce_sum(regions) / self.positions[name]
         return losses
@@ -55,30 +53,19 @@ class StyleObjective:
 
     def __init__(self, features, targets, weights):
         self.features, self.targets, self.weights = features, targets, weights
-        self._whole = compiled(self._loss_and_gradient)
+        self._whole = compiled(with_gradient(self._whole_terms))
         self._tiled = TiledObjective(self)
 
     def __call__(self, image, tile_size=None):
-        """Evaluate the loss of `(1, height, width, 3)`, in tiles if a size is given.
-
-        Returns the four `TERMS` as one tensor, and the gradient of the last of them.
-        """
+        """Return the `TERMS` of `(1, h, w, 3)`, and the gradient of the total."""
         return self._tiled(image, tile_size) if tile_size else self._whole(image)
 
-    def _loss_and_gradient(self, image):
-        targets, weights = self.targets, self.weights
-        with tf.GradientTape() as tape:
-            tape.watch(image)
-            activations = self.features.model(image)
-            content = self.content(activations, targets.content)
-            grams = {
-                name: gram_sums(activations[name], targets.masks.get(name))
-                for name in weights.style
-            }
-            variation = total_variation_loss(image, weights.total_variation_power)
-            terms = self.terms(content, self.style(grams), variation)
-            total = terms[-1]
-        return terms, tape.gradient(total, image)
+    def _whole_terms(self, image):
+        seen, masks = self.features.model(image), self.targets.masks
+        content = self.content(seen, self.targets.content)
+        grams = {n: gram_sums(seen[n], masks.get(n)) for n in self.weights.style}
+        variation = total_variation_loss(image, self.weights.total_variation_power)
+        return self.terms(content, self.style(grams), variation)
 
     def content(self, activations, targets):
         """Sum the `content_loss` of the layers; of a tile, its share."""

@@ -16,9 +16,7 @@ class PixelOptimizer:
 
     def __init__(self, image, evaluate):
         self.image, self.evaluate, self.evaluations = image, evaluate, 0
-        self.steps = tf.constant(0, tf.int64)
-        # Those of the image, from the first step on.
-        self.gradient = tf.zeros_like(image)
+        self.steps, self.gradient = tf.constant(0, tf.int64), tf.zeros_like(image)
         self.terms = tf.zeros(len(TERMS), image.dtype)
 
     def state(self):
@@ -53,10 +51,9 @@ class PixelOptimizer:
 
 
 class Adam(PixelOptimizer):
-    """Adam with a running average of its images, which is the result.
+    """Adam; its result is a running average, which smooths the last steps' noise.
 
-    Kingma and Ba, "Adam" (ICLR 2015). The average smooths the noise of the last steps.
-    `learning_rate` is in levels of [0, 255] per step.
+    Kingma and Ba, "Adam" (ICLR 2015). `learning_rate`: levels of [0, 255] per step.
     """
 
     slots = (*PixelOptimizer.slots, "momentum", "velocity", "age", "mean")
@@ -70,21 +67,19 @@ class Adam(PixelOptimizer):
         self.age = tf.constant(0, tf.int64)  # of the moments, over all scales
 
     def _descend(self):
-        self.age += 1
-        dtype = self.image.dtype
-        rate, count = tf.cast(self.learning_rate, dtype), tf.cast(self.age, dtype)
+        self.age, dtype = self.age + 1, self.image.dtype
         self.image, self.momentum, self.velocity, self.mean = _adam(
             *(self.image, self.gradient, self.momentum, self.velocity, self.mean),
-            *(rate, count, self.beta_1, self.beta_2, self.average),
+            *(tf.cast(self.learning_rate, dtype), tf.cast(self.age, dtype)),
         )
         self.terms, self.gradient = self._evaluate(self.image)
 
     def warm_start(self, previous):
         """Start from the rate and the moments of `previous`, resized."""
-        shape, dtype = self.image.shape[1:3], self.image.dtype
-        velocity = tf.nn.relu(tf.image.resize(previous.velocity, shape))
-        self.velocity = tf.cast(velocity, dtype)
-        self.momentum = tf.cast(tf.image.resize(previous.momentum, shape), dtype)
+        for name in ("momentum", "velocity"):
+            moment = tf.image.resize(getattr(previous, name), self.image.shape[1:3])
+            setattr(self, name, tf.cast(moment, self.image.dtype))
+        self.velocity = tf.nn.relu(self.velocity)
         self.age, self.learning_rate = previous.age, previous.learning_rate
 
     def result(self):
@@ -96,15 +91,14 @@ class Adam(PixelOptimizer):
 
 
 class LBFGS(PixelOptimizer):
-    """Limited-memory BFGS as one continuous run, whose state can be saved.
+    """Limited-memory BFGS: Nocedal and Wright, "Numerical Optimization", algorithm 7.4.
 
-    Nocedal and Wright, "Numerical Optimization", algorithm 7.4, with a backtracking
-    line search for a sufficient decrease; nearly every step costs one evaluation.
-    `memory` is how many pairs of moves and gradient changes are stored; the first step
-    moves the pixels by `first_move` levels of [0, 255], root mean square.
+    A backtracking line search asks for a sufficient decrease; nearly every step costs
+    one evaluation.
     """
 
-    memory, first_move = 10, 2.0
+    memory = 10  # pairs of moves and gradient changes
+    first_move = 2.0  # of the first step: levels of [0, 255], root mean square
 
     def __init__(self, image, evaluate):
         super().__init__(image, evaluate)
@@ -131,11 +125,10 @@ class LBFGS(PixelOptimizer):
 
     def _descend(self, max_trials=10):
         start, last = self.image, self.gradient
-        first_move = tf.constant(self.first_move, start.dtype)
-        direction, derivative = _two_loops(last, self.pairs, first_move)
+        direction, derivative = _two_loops(last, self.pairs, self.first_move)
         if derivative >= 0:  # uphill: rounding has spoilt the memory
             self._clear_memory()
-            direction, derivative = _two_loops(last, self.pairs, first_move)
+            direction, derivative = _two_loops(last, self.pairs, self.first_move)
         before, derivative, size = float(self.terms[-1]), float(derivative), 1.0
         for _ in range(max_trials):
             image = start + size * direction
@@ -158,14 +151,14 @@ class LBFGS(PixelOptimizer):
 
 # These are traced for one size, then once more for any size, however many the runs.
 @tf.function(reduce_retracing=True)
-def _adam(image, gradient, m, v, mean, rate, count, beta_1, beta_2, average):
+def _adam(image, gradient, m, v, mean, rate, count):
     """Return the image after a step, its moments, and the mean of the images."""
-    m += (1 - beta_1) * (gradient - m)
-    v += (1 - beta_2) * (tf.square(gradient) - v)
-    move = rate * (m / (1 - beta_1**count))
-    move /= tf.sqrt(v / (1 - beta_2**count)) + 1e-12
+    m += (1 - Adam.beta_1) * (gradient - m)
+    v += (1 - Adam.beta_2) * (tf.square(gradient) - v)
+    move = rate * (m / (1 - Adam.beta_1**count))
+    move /= tf.sqrt(v / (1 - Adam.beta_2**count)) + 1e-12
     image = tf.clip_by_value(image - move, 0.0, 255.0)
-    return image, m, v, mean + (1 - average) * (image - mean)
+    return image, m, v, mean + (1 - Adam.average) * (image - mean)
 
 
 @tf.function(reduce_retracing=True)

@@ -1,8 +1,4 @@
-"""The scales and steps of a run, the time and memory it needs, and which run fits.
-
-A few steps are timed on this machine, on small images; their time grows with the
-pixels. Memory is counted from the network's layers.
-"""
+"""The scales and steps of a run, the time and memory it needs, and which run fits."""
 
 import functools
 import math
@@ -22,9 +18,8 @@ from gan_style.utils.checks import check_choice, check_int, check_list, summariz
 _MARGIN = 0.9  # a safety margin, because a few steps are a small sample
 _TILE_SIZES = (1024, 768, 512, 384, 256, 192, 128)
 _FINEST_STEPS = (60, 50, 40, 30, 25, 20, 15)  # with fewer, the finest scale is blurred
-# Measured on CPU (benchmarks/planning.py): the bytes held of each layer's output, over
-# both passes; TensorFlow's own; evaluations per step of L-BFGS; and the image-sized
-# arrays besides the network's.
+# Measured on CPU (benchmarks/planning.py): how often a layer's output is held; bytes of
+# TensorFlow's own; evaluations per step of L-BFGS; image-sized arrays besides.
 _HELD, _OVERHEAD, _EVALUATIONS = 1.1, 110e6, 1.04
 _IMAGES = {"lbfgs": 27, "adam": 10}
 
@@ -49,8 +44,7 @@ def default_steps(scales, finest=60, most=150):
         >>> default_steps([128, 181, 256, 362, 512])
         [146, 117, 94, 75, 60]
     """
-    coarser = range(len(scales) - 1, -1, -1)
-    return [round(min(most, finest * 1.25**k)) for k in coarser]
+    return [round(min(most, finest * 1.25**k)) for k in reversed(range(len(scales)))]
 
 
 def check_schedule(size, scales, steps):
@@ -103,17 +97,15 @@ def plan_style(
 ):
     """Estimate what a run of style transfer needs, or find a run that fits a budget.
 
-    Times a few steps at two small sizes, which takes some seconds. Where the default
-    run does not fit, plans fewer steps and scales to save time, and tiles to save
-    memory; the result of a tiled run is the same.
+    Times a few steps at two small sizes; counts memory from the network's layers. Where
+    the default run does not fit, plans fewer steps and scales, or exact tiles.
 
     Args:
         transfer: a `StyleTransfer` of the wanted size.
         time: the most it may take: seconds, or a string such as "3 minutes"; or None.
         memory: the most the process may use: bytes, or a string such as "4 GB"; by
             default what the machine has available.
-        steps, scales: as in `StyleTransfer.run`; by default left to the plan.
-        optimizer: as in `StyleTransfer.run`.
+        steps, scales, optimizer: as in `StyleTransfer.run`; None lets the plan choose.
 
     Returns:
         A `StylePlan`.
@@ -132,8 +124,8 @@ def plan_style(
     time = math.inf if time is None else budget("time", time)
     limit = memory_limit(memory, None)
 
-    def gigabytes_at(size, optimizer=optimizer):
-        return style_memory(transfer, size, tile_size, optimizer) / 1e9
+    def memory_at(size, optimizer=optimizer):
+        return style_memory(transfer, size, tile_size, optimizer)
 
     def seconds_at(size):
         ways = schedules if size == transfer.size else _candidate_schedules(size)
@@ -144,10 +136,10 @@ def plan_style(
         if peak <= limit:
             break
     else:
-        adam = gigabytes_at(transfer.size, "adam") <= limit / 1e9
-        advice = "optimizer='adam', which stores fewer images, or " if adam else ""
-        advice, say = f"{advice}more memory", "{:.1f} GB".format
-        raise _too_little("memory", limit / 1e9, gigabytes_at, say, transfer, advice)
+        advice, say = "more memory", lambda most: f"{most / 1e9:.1f} GB"
+        if memory_at(transfer.size, "adam") <= limit:
+            advice = f"optimizer='adam', which stores fewer images, or {advice}"
+        raise _too_little("memory", limit, memory_at, say, transfer, advice)
     costs = measure_style(transfer, tile_size)
     for scales, steps in schedules:
         took = costs.seconds(transfer, scales, steps)
@@ -204,15 +196,13 @@ def measure_style(transfer, tile_size=None, sizes=(128, 256)):
         one = None if tile_size is None else size  # one tile: two passes, no halo
         evaluate = functools.partial(prepare(), tile_size=one)
         optimizer = LBFGS(transfer.start("content", size), evaluate)
-        tracing = timeit(optimizer.step, number=1)
-        before = optimizer.evaluations
+        tracing, before = timeit(optimizer.step, number=1), optimizer.evaluations
         stepping = timeit(optimizer.step, number=2)
         seconds.append(stepping / (optimizer.evaluations - before))
         pixels.append(math.prod(transfer.shape_at(size)))
     # The first step evaluates twice; the rest of its time is tracing.
     scale = max(0.0, tracing - 2 * seconds[-1])
-    # Seconds = step + pixel * pixels, by least squares. A hiccup of the machine must
-    # not tilt the line far, nor make a step negative.
+    # By least squares; a hiccup must not tilt the line far, nor make a step negative.
     origin = np.dot(pixels, seconds) / np.dot(pixels, pixels)
     pixel = np.polyfit(pixels, seconds, 1)[0] if len(pixels) > 1 else origin
     pixel = float(np.clip(pixel, 0.6 * origin, origin))
@@ -224,8 +214,8 @@ def style_memory(transfer, size, tile_size=None, optimizer="lbfgs"):
     """Estimate the bytes of the process at the peak of a run to a size."""
     features, network, stride = transfer.features, 0.0, 1
     for layer in features.model.layers:
-        output, step = layer.output, getattr(layer, "strides", (1,))[0]
-        stride *= step
+        output = layer.output
+        stride *= getattr(layer, "strides", (1,))[0]
         network += tf.as_dtype(output.dtype).size * output.shape[-1] / stride**2
     targets = sum(
         4 * features.model.output[name].shape[-1] / features.strides[name] ** 2

@@ -8,19 +8,17 @@ import tensorflow as tf
 from gan_style.style_transfer import inputs
 from gan_style.style_transfer.colours import luminance, match_colours
 from gan_style.style_transfer.features import Features
-from gan_style.style_transfer.inputs import refused, resize
+from gan_style.style_transfer.inputs import OWNER, refused, resize
 from gan_style.style_transfer.losses import to_float32
 from gan_style.style_transfer.objective import TERMS, StyleObjective, Targets, Weights
 from gan_style.utils.checks import check_choice, check_int, check_list, check_number
 
-_OWNER = inputs.OWNER
 CONTENT_LAYERS = ("relu4_2",)
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 _NOISE = 20.0  # levels; without it a flat sky stays flat, or grows lattices
 # What strength 0.5 means, found by eye: relative style counts 40 times as much as
-# relative content, and total variation of power 0.5 a hundredth a level. With less, a
-# calm sky keeps a weave of single pixels; with more, it gets speckles, and the style
-# falls behind. Other powers weigh an edge of 50 levels alike.
+# relative content, and total variation of power 0.5 a hundredth a level: with less, a
+# calm sky keeps a weave; with more, it gets speckles. Other powers weigh _EDGE alike.
 _STYLE_AT_HALF, _VARIATION_AT_HALF, _EDGE = 40.0, 1e-2, 50.0
 
 
@@ -37,29 +35,27 @@ class StyleProblem:
         self.content = inputs.rgb_array("content", content)
         self.styles, self.masks = _styles_and_masks(styles, masks, blend)
         self.blend = inputs.shares(len(self.styles), blend)
-        self.strength = check_number(_OWNER, "strength", strength, 0, 1)
+        self.strength = check_number(OWNER, "strength", strength, 0, 1)
         self.factors = _factors(content_weight, style_weight, total_variation_weight)
         power = 1.0 if self.factors else 0.5
         power = power if total_variation_power is None else total_variation_power
-        self.power = check_number(_OWNER, "total_variation_power", power, 0.5, 4)
-        self.style_scale = check_number(_OWNER, "style_scale", style_scale, 0.01, 100)
+        self.power = check_number(OWNER, "total_variation_power", power, 0.5, 4)
+        self.style_scale = check_number(OWNER, "style_scale", style_scale, 0.01, 100)
         self.content_layers = inputs.layer_weights("content_layers", content_layers)
         self.style_layers = inputs.layer_weights("style_layers", style_layers)
         size = max(self.content.shape[:2]) if size is None else size
-        self.size = check_int(_OWNER, "size", size)
-        self.seed = check_int(_OWNER, "seed", seed, 0)
-        recolour = {
-            "style": lambda style: style,
-            "luminance": luminance,
-            "match": lambda style: match_colours(style, self.content),
-        }
-        self.colours = check_choice(_OWNER, "colours", colours, tuple(recolour))
-        self.styles = [recolour[colours](style) for style in self.styles]
+        self.size = check_int(OWNER, "size", size)
+        self.seed = check_int(OWNER, "seed", seed, 0)
+        known = ("style", "luminance", "match")
+        self.colours = check_choice(OWNER, "colours", colours, known)
+        if colours == "luminance":
+            self.styles = [luminance(style) for style in self.styles]
+        elif colours == "match":
+            self.styles = [match_colours(one, self.content) for one in self.styles]
         options = {"pooling": "max", "padding": "reflect", **_checked(features)}
         self.features = Features(self.content_layers, self.style_layers, **options)
         self.dtype = self.features.dtype
-        # All that the result depends on, besides the images.
-        self.options = (
+        self.options = (  # all that the result depends on, besides the images
             *(self.size, self.strength, self.factors, self.power, self.blend),
             *(self.content_layers, self.style_layers, self.style_scale, self.colours),
             *(self.seed, self.features.model.name, sorted(options.items())),
@@ -90,13 +86,11 @@ class StyleProblem:
 
         Args:
             image: `(height, width, 3)` of the result's shape, RGB in [0, 255].
-            tile_size: int, rows and columns of a tile, to compute in little memory
-                what the whole image would give; None for the whole.
+            tile_size: as in `run`.
 
         Returns:
             A dictionary of floats, `"content"`, `"style"`, `"total_variation"` and
-            `"total"`, their weighted sum; and the gradient of the total, an array
-            like `image`.
+            `"total"`, their weighted sum; and the gradient of the total, like `image`.
 
         Raises:
             ValueError: for an image of another shape.
@@ -112,9 +106,9 @@ class StyleProblem:
 
     def objective(self, size=None, tile_size=None):
         """Return the `StyleObjective` at a size; its targets are computed once."""
-        size = self.size if size is None else check_int(_OWNER, "size", size)
+        size = self.size if size is None else check_int(OWNER, "size", size)
         if tile_size is not None:
-            check_int(_OWNER, "tile_size", tile_size)
+            check_int(OWNER, "tile_size", tile_size)
         if size not in self._objectives:
             self._objectives = {size: self._objective(size, tile_size)}
         return self._objectives[size]
@@ -168,8 +162,7 @@ class StyleProblem:
         """Compute weights with which `strength` does the same at any image and size."""
         style, content = {}, {}
         for name, loss in targets.style_losses(start).items():
-            # Where content and style are alike, the loss would be next to nothing: a
-            # hundredth of an empty image's at least.
+            # At least a hundredth of an empty image's: content and style may be alike.
             gram = targets.grams[name]
             empty = tf.reduce_sum(tf.square(gram)) / (4 * gram.shape[-1] ** 2)
             loss = float(tf.maximum(loss, 0.01 * empty) + 1e-12)
@@ -188,9 +181,8 @@ class StyleProblem:
 
 def _styles_and_masks(styles, masks, blend):
     styles = [styles] if inputs.is_one(styles) else styles
-    styles = check_list(_OWNER, "styles", styles, "images")
-    given = [] if masks is None else masks
-    masks = check_list(_OWNER, "masks", given, "one mask per style")
+    styles = check_list(OWNER, "styles", styles, "images")
+    masks = check_list(OWNER, "masks", [] if masks is None else masks, "one per style")
     if not styles or (masks and (blend is not None or len(masks) != len(styles))):
         got = f"{len(styles)} styles, {len(masks)} masks, {blend!r:.80}"
         expected = "at least one style, and masks or blend, one value per style."
@@ -204,7 +196,7 @@ def _factors(*weights):
     if len(given) not in (0, len(weights)):
         names = "(content_weight, style_weight, total_variation_weight)"
         raise refused(names, weights, "all three or none, where strength sets them.")
-    return [check_number(_OWNER, "a weight", w, 0, 1e30) for w in given] or None
+    return [check_number(OWNER, "a weight", w, 0, 1e30) for w in given] or None
 
 
 def _checked(features):

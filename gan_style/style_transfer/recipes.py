@@ -25,18 +25,15 @@ def convert_weights(
 ):
     """Convert the weights of a recipe into weights that mean the same here.
 
-    Well-known implementations normalise their losses in different ways, so the same
-    weights give different images. Total variation needs no conversion; for the power
-    that keras.io and the book raise it to, use `total_variation_loss(..., power=1.25)`.
+    Implementations normalise their losses in different ways. Total variation needs no
+    conversion; keras.io and the book use `total_variation_power=1.25`.
 
     Args:
         content_weight: the recipe's content weight.
-        style_weight: its style weight: one number, or a dictionary from a style
-            layer's name to a number.
+        style_weight: its style weight: a number, or one for each style layer's name.
         source: the recipe's convention, a key of `CONVENTIONS`.
         content_shape: `(h, w, channels)` of the content layer's activations.
-        style_shapes: a dictionary from a style layer's name to its `(h, w,
-            channels)`, for the generated image.
+        style_shapes: a dictionary from style layers to the image's `(h, w, channels)`.
         image_shape: `(height, width)` of the generated image, in pixels.
 
     Returns:

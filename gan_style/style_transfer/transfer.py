@@ -37,11 +37,9 @@ class StyleTransfer(StyleProblem):
     Gatys, Ecker and Bethge, "Image style transfer using convolutional neural
     networks" (CVPR 2016): gradient descent on the pixels minimises a weighted sum of a
     content loss on deep activations, a style loss on Gram matrices, and total
-    variation. The targets are computed once for each size.
-
-    `strength` compares each loss to what it is for this pair of images (content to the
-    variance of the content layers, style to the loss of the content image, layer by
-    layer), so that it has the same effect on other images and sizes.
+    variation. `strength` compares content to the variance of the content layers, and
+    style to the loss of the content image, layer by layer, so that it has the same
+    effect on other images and sizes.
 
     Args:
         content: the photograph, grey or RGB, with or without alpha: an array `(height,
@@ -56,8 +54,7 @@ class StyleTransfer(StyleProblem):
         blend: each style's share, floats from 0, scaled to sum to 1; equal by default.
         masks: for each style where it goes: an array `(height, width)` in [0, 1] (or
             uint8) of any size, a `PIL.Image`, a path, or None for everywhere.
-        style_scale: float from 0.01 to 100, the styles' size relative to the
-            content's: larger, larger strokes.
+        style_scale: float from 0.01 to 100, the scale of the styles and their strokes.
         colours: `"style"`, the paintings'; or the photograph's, by `"luminance"`
             (paint the luma only) or `"match"` (recolour the styles first).
         content_layers, style_layers: names, which weigh the same and sum to 1, or a
@@ -100,13 +97,13 @@ class StyleTransfer(StyleProblem):
                 `model` is this object, with `image()`, `history`, `stop_training` and
                 `optimizer`. They start afresh in a run that is resumed.
             progress: bool, whether to draw a bar with the time left.
-            checkpoint: a file in which to save the run. If it holds a run of the same
-                images and options, that run resumes, bit for bit.
+            checkpoint: a file in which to save the run. A run of the same images and
+                options in it resumes, bit for bit.
             save_every: int, steps between two savings.
             branch_from: a file that another run saved: start from its image, at its
                 scale, with this object's images and weights.
-            tile_size: int, rows and columns of a tile in pixels, for images too large
-                to be computed in one piece; the result is the same. None for one piece.
+            tile_size: int, rows and columns of a tile in pixels, for large images; the
+                result is the same. None for one piece.
             learning_rate: float, of Adam, in levels of [0, 255]; 5 by default.
 
         Returns:
@@ -130,7 +127,7 @@ class StyleTransfer(StyleProblem):
         options = (self, initial, tile_size, schedule, optimizer, settings)
         name = fingerprint(*options) if checkpoint else ""
         saved = SavedRun(checkpoint, branch_from, save_every, scales, name)
-        callbacks = [saved, callbacks, ProgressBar(schedule, saved, progress)]
+        callbacks = saved, callbacks, ProgressBar(schedule, saved, progress)
         callbacks = callback_list(self, callbacks, optimizer)
         self.history, self.stop_training = saved.history, False
         began = time.perf_counter() - (self.history["seconds"] or [0.0])[-1]
@@ -143,9 +140,9 @@ class StyleTransfer(StyleProblem):
             callbacks.set_params(params)
             return OPTIMIZERS[optimizer](image, loss, **settings)
 
-        first, image = saved.scale, saved.image
-        image = self.start(initial, scales[first]) if image is None else image
-        self.optimizer = descent = descent_at(first, image)
+        first, start = saved.scale, saved.image
+        start = self.start(initial, scales[first]) if start is None else start
+        self.optimizer = descent = descent_at(first, start)
         saved.restore(descent)
         callbacks.on_train_begin()
         try:
@@ -159,9 +156,8 @@ class StyleTransfer(StyleProblem):
                 for step in range(int(descent.steps), steps[scale]):
                     callbacks.on_train_batch_begin(step)
                     terms = descent.step().numpy().tolist()
-                    evaluations = before + descent.evaluations
-                    seconds = time.perf_counter() - began
-                    row = (*terms, *descent.image.shape[1:3], evaluations, seconds)
+                    row = before + descent.evaluations, time.perf_counter() - began
+                    row = *terms, *descent.image.shape[1:3], *row
                     for values, value in zip(self.history.values(), row, strict=True):
                         values.append(value)
                     logs = {**dict(zip(TERMS, terms, strict=True)), "loss": terms[-1]}
