@@ -72,8 +72,8 @@ def fast_upsample(layer, images, training):
 def fast_norm(layer, images, training):
     """Compute an `InstanceNormalization` in training by TensorFlow's batch norm.
 
-    It averages over images as well, so a few images are normalized one by one, and more
-    as one image with the channels of all. Export formats lack the operation.
+    That averages over images as well, so a few are normalized one by one, and more as
+    one image with the channels of all. Export formats lack the operation.
     """
     tensorflow = keras.backend.backend() == "tensorflow"
     if not (training and tensorflow) or images.dtype == "float64":
@@ -153,8 +153,8 @@ def _upsample_by_phases(images, kernel, dtype):
     taps = winograd.UPSAMPLING_TAPS
     # Both axes at once: phases (p, q) and inputs (a, b), of kernel taps (u, v).
     taps = np.einsum("pau,qbv->pqabuv", taps, taps).reshape(36, 16)
-    kernel = ops.reshape(kernel, (16, -1))
-    kernel = ops.matmul(ops.convert_to_tensor(taps, kernel.dtype), kernel)
+    taps = ops.convert_to_tensor(taps, kernel.dtype)
+    kernel = ops.matmul(taps, ops.reshape(kernel, (16, -1)))
     kernel = ops.transpose(ops.reshape(kernel, (4, 9, channels, -1)), (1, 2, 0, 3))
     kernel = ops.cast(ops.reshape(kernel, (3, 3, channels, -1)), dtype)
     phases = ops.conv(images, kernel, padding="same", data_format="channels_last")
