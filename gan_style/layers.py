@@ -116,9 +116,9 @@ class ReflectionPadding2D(layers.Layer):
         return ops.pad(images, ((0, 0), *self.padding, (0, 0)), mode="reflect")
 
     def compute_output_shape(self, input_shape):
-        batch, *sides, channels = input_shape
-        pairs = zip(sides, self.padding, strict=True)
-        return (batch, *(side and side + sum(pair) for side, pair in pairs), channels)
+        batch, height, width, channels = input_shape
+        down, across = map(sum, self.padding)
+        return (batch, height and height + down, width and width + across, channels)
 
     def get_config(self):
         return {**super().get_config(), "padding": self.padding}

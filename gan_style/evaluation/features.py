@@ -58,9 +58,9 @@ class ImageFeatures:
         if image.shape[-1] == 4:
             image = 255 + (image[..., :3] - 255) * image[..., 3:] / 255
         size = (self.size, self.size)
-        if self.size is None or image.shape[:2] == size:
-            return image
-        return np.asarray(keras.ops.image.resize(image, size, antialias=True))
+        if self.size is not None and image.shape[:2] != size:
+            image = np.asarray(keras.ops.image.resize(image, size, antialias=True))
+        return image
 
 
 def image_features(network="auto"):

@@ -81,11 +81,11 @@ def kernel_inception_distance(
     pairs = size * (size - 1)
     within = sums(x, x, in_x, in_x) / pairs + sums(y, y, in_y, in_y) / pairs
     estimates = within - 2 * sums(x, y, in_x, in_y) / size**2
-    left_out = 2 / size - 1 / len(x) - 1 / len(y)
-    if subsets == 1 or left_out <= 0:
-        return float(estimates.mean()), float("nan")
-    ratio = (1 / len(x) + 1 / len(y)) / left_out
-    return float(estimates.mean()), float(np.sqrt(ratio * estimates.var(ddof=1)))
+    left_out, error = 2 / size - 1 / len(x) - 1 / len(y), float("nan")
+    if subsets > 1 and left_out > 0:
+        ratio = (1 / len(x) + 1 / len(y)) / left_out
+        error = float(np.sqrt(ratio * estimates.var(ddof=1)))
+    return float(estimates.mean()), error
 
 
 def paired_error(images, truth):
@@ -172,8 +172,7 @@ def report(
         target: real images of the target domain.
         extractor: function from images to features `(count, dimensions)` with a
             `name`, such as `image_features` returns; None leaves out the distance.
-        source: real images of the source domain, whose colours the baselines use;
-            `images` by default.
+        source: real images of the source domain, for the baselines; or `images`.
         reconstructed: the originals, translated and translated back.
         truth: the ground truth of the translations, where it is known.
 

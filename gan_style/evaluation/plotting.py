@@ -141,7 +141,7 @@ def image_grid(
         if row_titles is not None:
             write(_SIDE / 2 + 2, y + height / 2, row_titles[number], rotation=90)
         for x, image in zip(across, row, strict=False):
-            _draw(figure, size, (x, y, width, height), image, map_range)
+            _draw(figure, size, x, y, width, height, image, map_range)
     return figure
 
 
@@ -246,8 +246,7 @@ def _figure(*size, kind=PixelFigure, **options):
     return kind(figsize=inches, dpi=DPI, facecolor="white", **options)
 
 
-def _draw(figure, size, cell, image, map_range):
-    x, y, width, height = cell
+def _draw(figure, size, x, y, width, height, image, map_range):
     # A small image, such as a discriminator's answers, fills its cell as well.
     zoom = max(1, min(height // image.shape[0], width // image.shape[1]))
     rows, columns = zoom * image.shape[0], zoom * image.shape[1]
@@ -263,15 +262,14 @@ def _draw(figure, size, cell, image, map_range):
 
 
 def _finish(axes, title, grid="both"):
-    if title is not None:
-        axes.set_title(title, fontsize=11)
+    axes.set_title("" if title is None else title, fontsize=11)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis=grid, alpha=0.25)
     axes.set_axisbelow(True)
 
 
 def _is_image(images):
-    """Whether this is a single image, not an array of several images or maps."""
+    """Return whether this is a single image, not an array of several or of maps."""
     shape = getattr(images, "shape", ())
     one = len(shape) == 3 and shape[1] > 4 and shape[2] in (1, 3, 4)
     return one or hasattr(images, "getexif")

@@ -153,8 +153,8 @@ def _upsample_by_phases(images, kernel, dtype):
     taps = winograd.UPSAMPLING_TAPS
     # Both axes at once: phases (p, q) and inputs (a, b), of kernel taps (u, v).
     taps = np.einsum("pau,qbv->pqabuv", taps, taps).reshape(36, 16)
-    taps = ops.convert_to_tensor(taps, kernel.dtype)
-    kernel = ops.matmul(taps, ops.reshape(kernel, (16, -1)))
+    kernel = ops.reshape(kernel, (16, -1))
+    kernel = ops.matmul(ops.convert_to_tensor(taps, kernel.dtype), kernel)
     kernel = ops.transpose(ops.reshape(kernel, (4, 9, channels, -1)), (1, 2, 0, 3))
     kernel = ops.cast(ops.reshape(kernel, (3, 3, channels, -1)), dtype)
     phases = ops.conv(images, kernel, padding="same", data_format="channels_last")

@@ -79,12 +79,10 @@ def instruction_sets(path="/proc/cpuinfo"):
     listed = re.search(r"^flags\s*:(.*)", text, re.M)
     if not (onednn and listed):
         return frozenset()
-    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
-    refused = tuple(
-        prefix
-        for prefix, words in _ALLOWED_BY.items()
-        if limit not in ("", "ALL", "DEFAULT") and not any(w in limit for w in words)
-    )
+    limit, refused = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper(), ()
+    if limit not in ("", "ALL", "DEFAULT"):
+        kinds = _ALLOWED_BY.items()
+        refused = tuple(x for x, words in kinds if not any(w in limit for w in words))
     return frozenset(x for x in listed[1].split() if not x.startswith(refused))
 
 

@@ -46,9 +46,8 @@ def translate_folder(
         progress: whether to show a progress bar.
 
     Returns:
-        A named tuple of lists of paths, in the order of names: `done`, written now, and
-        `skipped`, there already; `unreadable` originals, with images of kinds that are
-        not read, and the `reasons`, which are printed as well.
+        A named tuple of lists of paths, by name: `done`, written now; `skipped`, there
+        already; `unreadable` originals, and the `reasons`, which are printed as well.
 
     Raises:
         ValueError: when `source` holds no images, `target` is `source`, or images

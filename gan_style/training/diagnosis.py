@@ -175,8 +175,8 @@ class Diagnosis(keras.callbacks.Callback):
                 variable.assign(value)
             advice = (
                 f"The state of step {step} is in the model: resume from there with "
-                "half the learning rate, or mixed_bfloat16 for mixed_float16"
             )
+            advice += "half the learning rate, or mixed_bfloat16 for mixed_float16"
         self._tell(self._step, "not finite", None, advice)
 
 
@@ -210,10 +210,8 @@ def diversity_ratio(images, translated):
     >>> round(diversity_ratio(x, x / 4), 6)
     0.25
     """
-    before, after = (
-        np.std(np.asarray(array, "float64"), axis=0).mean()
-        for array in (images, translated)
-    )
+    arrays = (np.asarray(array, "float64") for array in (images, translated))
+    before, after = (np.std(array, axis=0).mean() for array in arrays)
     return float(after / before)
 
 

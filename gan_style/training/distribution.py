@@ -97,8 +97,8 @@ class _States:
         return self.folder / f"{self.worker}_step_{step}.keras"
 
     def _steps(self):
-        names = [path.stem for path in self.folder.glob(f"{self.worker}_step_*.keras")]
-        numbers = (name.rpartition("_")[2] for name in names)
+        paths = self.folder.glob(self._path("*").name)
+        numbers = (path.stem.rpartition("_")[2] for path in paths)
         return sorted(int(number) for number in numbers if number.isdecimal())
 
     def resume(self, model):
@@ -106,7 +106,7 @@ class _States:
         check_writable(self.folder)
         own = self._steps()
         # No worker is ahead by more than one state: each step needs all of them.
-        last = own[-1] if own else 0
+        last = max(own, default=0)
         lasts = self.strategy.run(tf.function(lambda: tf.constant([last], tf.int64)))
         step = int(tf.reduce_min(self.strategy.gather(lasts, axis=0)))
         if step and step not in own:

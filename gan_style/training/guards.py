@@ -102,8 +102,8 @@ def check_batch_size(owner, size, replicas):
     """Refuse batches that replicas cannot share."""
     if size is not None and size % replicas:
         raise ValueError(
-            f"{owner}: batch_size is {size}, but must be a multiple of {replicas}, the "
-            f"number of replicas. Pass batch_size={size + -size % replicas}."
+            f"{owner}: batch_size is {size}, but must be a multiple of the {replicas} "
+            f"replicas, which share it. Pass batch_size={size + -size % replicas}."
         )
 
 

@@ -51,7 +51,7 @@ def plan_training(model, batch, steps_per_epoch, epochs=None, time=None, memory=
         DoesNotFit: if the epochs do not fit, or not even one.
         ValueError: for a model that is not compiled, or another budget.
     """
-    owner = "plan_training"
+    owner, shape = "plan_training", "(count, height, width, channels)"
     if not getattr(model, "compiled", False):
         raise ValueError(f"{owner}: model must be compiled: call compile() first.")
     per_epoch = check_int(owner, "steps_per_epoch", steps_per_epoch)
@@ -61,7 +61,6 @@ def plan_training(model, batch, steps_per_epoch, epochs=None, time=None, memory=
     parts = check_list(owner, "batch", batch, "a pair of image batches")
     if len(parts) != 2:
         raise ValueError(f"{owner}: batch has {len(parts)} parts, but must have two.")
-    shape = "(count, height, width, channels)"
     parts = [check_array(owner, "batch", part, 4, shape) for part in parts]
 
     # A step needs at least the outputs of all layers of a generator.
