@@ -110,7 +110,7 @@ def paired_error(images, truth):
 
 
 def colour_statistics(images):
-    """Return each channel's mean and deviation in levels, two float64 arrays."""
+    """Return each channel's mean and deviation over all pixels, float64 arrays."""
     owner = "colour_statistics"
     check_count(owner, "images", images)
     levels = (image_levels(owner, image).astype("float64") for image in images)
@@ -168,7 +168,7 @@ def report(
     """Measure translated images and the baselines alike.
 
     Args:
-        images, translated: the originals and their translations.
+        images, translated: the originals and their translations, in one order.
         target: real images of the target domain.
         extractor: function from images to features `(count, dimensions)` with a
             `name`, such as `image_features` returns; None leaves out the distance.

@@ -46,8 +46,8 @@ class Diagnosis(keras.callbacks.Callback):
     - **collapsed**: about the same image comes out, whatever goes in.
     - **discriminator won**: it is sure of every image, so its gradient says little.
 
-    When losses are **not finite**, but not in steps that loss scaling skips, it stops
-    the training and restores the state of the last good check: save it after `fit`.
+    When losses are **not finite**, except where loss scaling skips a step, it stops the
+    training and restores the copy of the last good check: save the model after `fit`.
 
     Args:
         test_a, test_b: two or more different images of each domain: uint8, or float in
@@ -175,8 +175,8 @@ class Diagnosis(keras.callbacks.Callback):
                 variable.assign(value)
             advice = (
                 f"The state of step {step} is in the model: resume from there with "
+                "half the learning rate, or mixed_bfloat16 for mixed_float16"
             )
-            advice += "half the learning rate, or mixed_bfloat16 for mixed_float16"
         self._tell(self._step, "not finite", None, advice)
 
 
