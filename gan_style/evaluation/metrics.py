@@ -21,20 +21,18 @@ def kernel_inception_distance(
     The unbiased squared maximum mean discrepancy under the kernel (x.y / dimensions +
     1)^3 (Binkowski et al., "Demystifying MMD GANs", 2018), averaged over random subsets
     as torch-fidelity draws them: 0 on average, and often below, for sets that cannot
-    be told apart. The standard error says how much it would vary with other images; it
-    is the delete-d jackknife's (Shao and Wu, 1989), as the subsets share images.
+    be told apart. The standard error is the delete-d jackknife's (Shao and Wu, 1989).
 
     Args:
-        features_x, features_y: `(count, dimensions)`, such as a network's pooled
-            activations, one row for each image.
+        features_x, features_y: `(count, dimensions)`, a row for each image.
         subsets: number of random subsets.
         subset_size: images of either set in a subset, fewer than there are; by default
             half of the smaller set, and at most 1000.
-        seed: integer that selects the subsets.
+        seed: integer from 0 that selects the subsets.
 
     Returns:
-        `(mean, standard_error)`, floats; the error of subsets that are the whole of
-        both sets, or of a single one, is NaN.
+        `(mean, standard_error)`, floats; the error is NaN for a single subset, or
+        subsets that are the whole of both sets.
 
     Raises:
         ValueError: for features that do not match, or fewer than 2 rows.
@@ -59,7 +57,7 @@ def kernel_inception_distance(
                 f"{owner}: {name} is not finite, but must be. Look for NaN in images."
             )
     size = min(1000, max(2, fewest // 2)) if subset_size is None else subset_size
-    size = checks.check_int(owner, "subset_size", size, minimum=2)
+    size = checks.check_int(owner, "subset_size", size)
     checks.check_number(owner, "subset_size", size, 2, fewest)
     subsets = checks.check_int(owner, "subsets", subsets)
     # 1 where an image belongs to a subset. The older generator, as in torch-fidelity.
@@ -83,20 +81,15 @@ def kernel_inception_distance(
     pairs = size * (size - 1)
     within = sums(x, x, in_x, in_x) / pairs + sums(y, y, in_y, in_y) / pairs
     estimates = within - 2 * sums(x, y, in_x, in_y) / size**2
-    left_out = 2 / size - 1 / len(x) - 1 / len(y)
-    if subsets == 1 or left_out <= 0:
-        return float(estimates.mean()), float("nan")
-    ratio = (1 / len(x) + 1 / len(y)) / left_out
-    return float(estimates.mean()), float(np.sqrt(ratio * estimates.var(ddof=1)))
+    left_out, error = 2 / size - 1 / len(x) - 1 / len(y), float("nan")
+    if subsets > 1 and left_out > 0:
+        ratio = (1 / len(x) + 1 / len(y)) / left_out
+        error = float(np.sqrt(ratio * estimates.var(ddof=1)))
+    return float(estimates.mean()), error
 
 
 def paired_error(images, truth):
-    """Measure the mean absolute difference between images and their ground truth.
-
-    Between reconstructions and originals, it is the reconstruction error.
-
-    Returns:
-        A float, in levels of 0 to 255.
+    """Return the mean absolute difference of images and their ground truth, a float.
 
     >>> black = np.zeros((1, 2, 2, 3), "uint8")
     >>> paired_error(black, black + np.uint8(51))
@@ -117,11 +110,7 @@ def paired_error(images, truth):
 
 
 def colour_statistics(images):
-    """Measure each channel's mean and standard deviation over all pixels.
-
-    Returns:
-        Two float64 arrays `(channels,)`, in levels of 0 to 255.
-    """
+    """Return each channel's mean and deviation over all pixels, float64 arrays."""
     owner = "colour_statistics"
     check_count(owner, "images", images)
     levels = (image_levels(owner, image).astype("float64") for image in images)
@@ -138,8 +127,8 @@ def baselines(images, source, target):
 
     Args:
         images: those to translate.
-        source, target: unpaired images of either domain, such as those for training,
-            of which only the mean and the deviation of each channel are used.
+        source, target: unpaired images of either domain, of which only the mean and the
+            deviation of each channel are used.
 
     Returns:
         A dict of lists of uint8 images: "do nothing", "shift mean of the colours",
@@ -179,13 +168,11 @@ def report(
     """Measure translated images and the baselines alike.
 
     Args:
-        images: the originals, in the order of `translated`.
-        translated: their translations.
+        images, translated: the originals and their translations, in one order.
         target: real images of the target domain.
         extractor: function from images to features `(count, dimensions)` with a
             `name`, such as `image_features` returns; None leaves out the distance.
-        source: real images of the source domain, whose colours the baselines use;
-            `images` by default.
+        source: real images of the source domain, for the baselines; or `images`.
         reconstructed: the originals, translated and translated back.
         truth: the ground truth of the translations, where it is known.
 
@@ -196,13 +183,13 @@ def report(
     """
     check_count("report", "images", images)
     check_count("report", "translated", translated, len(images))
-    source = images if source is None else source
-    candidates = {"translated": translated, **baselines(images, source, target)}
+    others = baselines(images, images if source is None else source, target)
     features = getattr(extractor, "name", None if extractor is None else "?")
     found = {"features": features, "images": len(images), "target": len(target)}
-    found["rows"] = {name: {} for name in candidates}
+    found["rows"] = rows = {}
     wanted = None if extractor is None else extractor(target)
-    for candidate, row in zip(candidates.values(), found["rows"].values(), strict=True):
+    for name, candidate in {"translated": translated, **others}.items():
+        row = rows[name] = {}
         if extractor is not None:
             distance = kernel_inception_distance(extractor(candidate), wanted)
             row["kid"], row["kid_error"] = distance

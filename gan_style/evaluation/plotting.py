@@ -1,7 +1,7 @@
 """The figures that the notebooks and callbacks share.
 
-Images appear pixel by pixel: at an integer zoom, unsmoothed. Without pyplot, figures
-change no global state and need no screen. At the end of a notebook cell they appear.
+Images appear pixel by pixel, at an integer zoom. Without pyplot, figures change no
+global state and need no screen. At the end of a notebook cell they appear.
 """
 
 import io
@@ -10,6 +10,7 @@ import os
 import sys
 import warnings
 from collections.abc import Mapping
+from itertools import permutations
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -89,10 +90,10 @@ def image_grid(
     """Draw rows of images, crisp, under the titles of their columns, in a figure.
 
     Args:
-        rows: sequences of images, which may differ in length, or single images. An
-            image is as in `metrics`; grey ones may be uint8 `(height, width)`. A map,
-            `(height, width)` of other numbers, or `(height, width, 1)` of floats
-            beyond [-1, 1] or with `map_range`, is drawn in colours from dark to light.
+        rows: sequences of images, of any lengths, or single images. An image is as in
+            `metrics`; grey ones may be uint8 `(height, width)`. A map is drawn from
+            dark to light: `(height, width)` of other numbers, or `(height, width, 1)`
+            of floats beyond [-1, 1] or with `map_range`.
         titles, row_titles: one for each column or row, or None.
         title: of the whole, or None.
         zoom: screen pixels for an image's pixel; by default as many as fit in 900.
@@ -140,21 +141,17 @@ def image_grid(
         if row_titles is not None:
             write(_SIDE / 2 + 2, y + height / 2, row_titles[number], rotation=90)
         for x, image in zip(across, row, strict=False):
-            _draw(figure, size, (x, y, width, height), image, map_range)
+            _draw(figure, size, x, y, width, height, image, map_range)
     return figure
 
 
 def loss_curves(history, names=("A", "B")):
-    """Draw losses, epoch by epoch, in a panel for each kind.
+    """Draw losses, epoch by epoch, in a figure with a panel for each kind.
 
     Args:
         history: what `fit` of a CycleGAN or another model returns, or its `.history`: a
-            dict of lists, with NaN for an epoch without that loss, which its curve
-            leaves out.
+            dict of lists, with NaN where an epoch lacks a loss.
         names: what the domains A and B hold, such as ("apples", "oranges").
-
-    Returns:
-        A figure.
 
     Raises:
         ValueError: when the history holds no losses.
@@ -162,18 +159,15 @@ def loss_curves(history, names=("A", "B")):
     >>> loss_curves({"validity_ab": [0.9, 0.5], "validity_ba": [0.8, 0.6]})
     <PixelFigure size 900x300 with 1 Axes>
     """
-    losses, (a, b) = getattr(history, "history", history), names
-    labels = {
-        "validity_ab": f"{a} to {b}",
-        "validity_ba": f"{b} to {a}",
-        "reconstruction_a": f"{a} reconstructed",
-        "reconstruction_b": f"{b} reconstructed",
-        "identity_b": f"{a} to {b}, given {b}",
-        "identity_a": f"{b} to {a}, given {a}",
-        "discriminator_b": f"discriminator of {b}",
-        "discriminator_a": f"discriminator of {a}",
-    }
-    panels, losses = {}, losses if isinstance(losses, Mapping) else {}
+    losses, labels, panels = getattr(history, "history", history), {}, {}
+    losses = losses if isinstance(losses, Mapping) else {}
+    for (a, source), (b, target) in permutations(zip("ab", names, strict=True)):
+        labels |= {
+            f"validity_{a}{b}": f"{source} to {target}",
+            f"reconstruction_{a}": f"{source} reconstructed",
+            f"identity_{b}": f"{source} to {target}, given {target}",
+            f"discriminator_{b}": f"discriminator of {target}",
+        }
     others = [k for k, v in losses.items() if isinstance(v, list) and k != "epoch"]
     for key in [key for key in labels if key in losses] or others:
         kind = key.removeprefix("val_").partition("_")[0]
@@ -195,8 +189,7 @@ def loss_curves(history, names=("A", "B")):
             style["marker"] = "o" if known.sum() < 3 else None
             axes.plot(epochs[known], values[known], **style)
         unit = _SQUARED.get(panel, "mean absolute difference\nin [-1, 1]")
-        if keys[0] not in labels:
-            unit = "loss"
+        unit = unit if keys[0] in labels else "loss"
         axes.set(xlabel="epoch", ylabel=unit, ylim=(0, None))
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend(frameon=False, fontsize=9)
@@ -225,20 +218,19 @@ def bars(values, label, title=None):
         )
     numbers = [checks.check_number("bars", *item, -math.inf) for item in values.items()]
     height = 70 + 42 * len(values) + (26 if title is not None else 0)
-    axes = _figure(700, height, layout="constrained").add_subplot()
+    axes = _figure(700, height, layout="constrained").add_subplot(xlabel=label)
     colours = [_COLOURS[int(number > min(numbers))] for number in numbers]
     drawn = axes.barh(list(values), numbers, color=colours, height=0.6)
     axes.bar_label(drawn, fmt="%.1f", padding=4)
     axes.invert_yaxis()
     axes.margins(x=0.1)
-    axes.set_xlabel(label)
     axes.tick_params(axis="y", length=0)
     _finish(axes, title, grid="x")
     return axes.figure
 
 
 def rendered(figure):
-    """Render a figure to an image, uint8 RGB `(height, width, 3)`.
+    """Return a figure as an image, uint8 RGB `(height, width, 3)`.
 
     >>> rendered(image_row(np.zeros((1, 16, 16, 3), "uint8"), zoom=1)).shape
     (28, 28, 3)
@@ -254,8 +246,7 @@ def _figure(*size, kind=PixelFigure, **options):
     return kind(figsize=inches, dpi=DPI, facecolor="white", **options)
 
 
-def _draw(figure, size, cell, image, map_range):
-    x, y, width, height = cell
+def _draw(figure, size, x, y, width, height, image, map_range):
     # A small image, such as a discriminator's answers, fills its cell as well.
     zoom = max(1, min(height // image.shape[0], width // image.shape[1]))
     rows, columns = zoom * image.shape[0], zoom * image.shape[1]
@@ -271,15 +262,14 @@ def _draw(figure, size, cell, image, map_range):
 
 
 def _finish(axes, title, grid="both"):
-    if title is not None:
-        axes.set_title(title, fontsize=11)
+    axes.set_title("" if title is None else title, fontsize=11)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis=grid, alpha=0.25)
     axes.set_axisbelow(True)
 
 
 def _is_image(images):
-    """Whether this is a single image, not an array of several images or maps."""
+    """Return whether this is a single image, not an array of several or of maps."""
     shape = getattr(images, "shape", ())
     one = len(shape) == 3 and shape[1] > 4 and shape[2] in (1, 3, 4)
     return one or hasattr(images, "getexif")

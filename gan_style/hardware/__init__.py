@@ -11,6 +11,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "devices": ["recommend"],
-        "memory": ["DoesNotFit", "Machine", "this_machine"],
+        "memory": ["DoesNotFit"],
     },
 )

@@ -72,8 +72,8 @@ def fast_upsample(layer, images, training):
 def fast_norm(layer, images, training):
     """Compute an `InstanceNormalization` in training by TensorFlow's batch norm.
 
-    It averages over images as well, so a few images are normalized one by one, and more
-    as one image with the channels of all. Export formats lack the operation.
+    That averages over images as well, so a few are normalized one by one, and more as
+    one image with the channels of all. Export formats lack the operation.
     """
     tensorflow = keras.backend.backend() == "tensorflow"
     if not (training and tensorflow) or images.dtype == "float64":

@@ -21,16 +21,14 @@ _GPUS = (
     ((7, 0), "mixed_float16", "tensor cores for float16, which needs loss scaling"),
     ((0, 0), "float32", "no tensor cores"),
 )
-
-
 Recommendation = namedtuple("Recommendation", "policy jit_compile reason")
 
 
 def recommend(gpus=None, flags=None):
     """Recommend a precision and a compiler for the device that TensorFlow trains on.
 
-    Float32 is the reference. A mixed policy computes convolutions in 16 bits, which is
-    faster where the device has instructions for it, and keeps the rest in 32.
+    A mixed policy computes convolutions in 16 bits, which is faster where the device
+    has instructions for it, and keeps the rest in 32.
 
     Args:
         gpus: for each GPU a dict of its details, as
@@ -53,16 +51,14 @@ def recommend(gpus=None, flags=None):
     if not gpus:
         flags = instruction_sets() if flags is None else flags
         found = ", ".join(sorted({"avx512_bf16", "amx_bf16"} & set(flags)))
+        reason = "The CPU has no bfloat16 instructions, and is slower in 16 bits."
         if found:
             reason = f"The CPU has bfloat16 instructions ({found})."
-            return Recommendation("mixed_bfloat16", False, reason)
-        reason = "The CPU has no bfloat16 instructions, and is slower in 16 bits."
-        return Recommendation("float32", False, reason)
+        return Recommendation("mixed_bfloat16" if found else "float32", False, reason)
     oldest = min(gpus, key=lambda gpu: gpu.get("compute_capability") or (0, 0))
     name = oldest.get("device_name", "The GPU")
     capability = oldest.get("compute_capability")
-    if capability is None:
-        # Apple's and others' plugins, where XLA is unreliable as well.
+    if capability is None:  # of Apple's and others' plugins, where XLA is unreliable
         reason = f"{name} reports no compute capability: measure mixed_bfloat16."
         return Recommendation("float32", False, reason)
     level = ".".join(map(str, capability))
@@ -83,12 +79,10 @@ def instruction_sets(path="/proc/cpuinfo"):
     listed = re.search(r"^flags\s*:(.*)", text, re.M)
     if not (onednn and listed):
         return frozenset()
-    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
-    refused = tuple(
-        prefix
-        for prefix, words in _ALLOWED_BY.items()
-        if limit not in ("", "ALL", "DEFAULT") and not any(w in limit for w in words)
-    )
+    limit, refused = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper(), ()
+    if limit not in ("", "ALL", "DEFAULT"):
+        kinds = _ALLOWED_BY.items()
+        refused = tuple(x for x, words in kinds if not any(w in limit for w in words))
     return frozenset(x for x in listed[1].split() if not x.startswith(refused))
 
 
@@ -106,10 +100,7 @@ def replica_id():
 
 
 class PerReplicaState:
-    """Saves and loads a layer's variables of every replica of this process.
-
-    Under a distribution strategy of TensorFlow, which may give each its own values.
-    """
+    """Saves and loads the values of a layer's variables on every replica."""
 
     def save_own_variables(self, store):
         super().save_own_variables(store)
@@ -118,8 +109,8 @@ class PerReplicaState:
 
     def load_own_variables(self, store):
         names = list(store.keys())
-        own = {name: store[name] for name in names if "_on_replica_" not in name}
-        super().load_own_variables(own)
+        own = (name for name in names if "_on_replica_" not in name)
+        super().load_own_variables({name: store[name] for name in own})
         for name, copy in self._further_copies():
             if name in names:  # otherwise there were fewer replicas
                 copy.assign(store[name])

@@ -2,10 +2,8 @@
 
 import contextlib
 import math
-import os
 import re
 from pathlib import Path
-from typing import NamedTuple
 
 import keras
 import lazy_loader
@@ -16,14 +14,11 @@ _UNITS = {
     "memory": {"mb": 1e6, "gb": 1e9, "mib": 2**20, "gib": 2**30},
 }
 _EXAMPLES = {"time": "'3 minutes' or 180 (seconds)", "memory": "'4 GB' or 4e9 (bytes)"}
-
 # (limit, in use) of a container, in the two versions of Linux' control groups.
 _CGROUPS = (
     ("memory.max", "memory.current"),
     ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
 )
-
-
 tf = lazy_loader.load("tensorflow")  # at its first use: Keras has other backends
 
 
@@ -31,34 +26,21 @@ class DoesNotFit(ValueError):
     """No run of the requested kind fits a budget; the message names what would fit."""
 
 
-class Machine(NamedTuple):
-    """A machine's number of cores, and its available bytes; None limits nothing."""
-
-    cores: int
-    memory: float | None
-
-
-def this_machine():
-    """Return this machine's cores and memory, within its container's limits.
-
-    >>> this_machine().cores >= 1
-    True
-    """
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+def available_memory():
+    """Return the bytes that this machine has left, within its container's limits."""
     available = psutil.virtual_memory().available
     for paths in _CGROUPS:
         limit, used = (_read(f"/sys/fs/cgroup/{path}").strip() for path in paths)
         if limit.isdigit() and used.isdigit():
             available = min(available, max(0, int(limit) - int(used)))
-    return Machine(cores, float(available))
+    return float(available)
 
 
 def budget(name, value, owner="plan"):
     """Return a budget of "time" or "memory", in seconds or bytes, as a float.
 
-    `value` is a number or a string such as "90 s" or "4 GB". A ValueError for anything
-    else, and unless it is positive, names `owner`.
+    `value` is a positive number or a string such as "90 s" or "4 GB"; a ValueError
+    for anything else names `owner`.
 
     >>> budget("time", "1.5 minutes"), budget("memory", "4 GB")
     (90.0, 4000000000.0)
@@ -115,20 +97,18 @@ def forget_peak():
     return False
 
 
-def memory_limit(memory, machine):
+def memory_limit(memory):
     """Return the most bytes that the process may use, with those it uses already."""
     if memory is not None:
         return budget("memory", memory)
-    available = (machine or this_machine()).memory
-    return math.inf if available is None else 0.9 * available + resident_memory()
+    return 0.9 * available_memory() + resident_memory()
 
 
 def run_after(awaited, *tensors):
     """Return the tensors such that TensorFlow computes them after those awaited.
 
-    Each gains a number that is always 0, which TensorFlow cannot know. Its optimizer
-    removes plain control dependencies and operations that do nothing from a graph, and
-    with them sometimes the order in which a variable is read and written.
+    Each gains a number that is always 0, which TensorFlow cannot know: its optimizer
+    removes plain control dependencies, and with them the order of reads and writes.
     """
     token = tf.add_n([tf.reshape(tensor, (-1,))[0] for tensor in awaited])
     zero = tf.minimum(tf.cast(tf.math.is_nan(token), "float32"), 0.0)

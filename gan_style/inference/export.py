@@ -1,8 +1,7 @@
 """Exports a generator for other programs, and checks that it still gives its images.
 
 The formats are Keras' own. Here they accept images of all sizes that the network
-accepts, not only the one that it was built for; what was written is run and compared
-with the model, and gets its name only then.
+accepts; what was written is run and compared with the model before it gets its name.
 """
 
 import errno
@@ -68,7 +67,7 @@ def export_onnx(generator, path):
         path: ends in `.onnx`; an existing file is replaced.
 
     Returns:
-        The largest difference from the model (in float32), as `export_savedmodel`.
+        The largest difference from the model in float32, as `export_savedmodel`.
 
     Raises:
         ImportError: where a package is missing.

@@ -46,9 +46,8 @@ def translate_folder(
         progress: whether to show a progress bar.
 
     Returns:
-        A named tuple of lists of paths, in the order of names: `done`, written now, and
-        `skipped`, there already; `unreadable` originals, with images of kinds that are
-        not read, and the `reasons`, which are printed as well.
+        A named tuple of lists of paths, by name: `done`, written now; `skipped`, there
+        already; `unreadable` originals, and the `reasons`, which are printed as well.
 
     Raises:
         ValueError: when `source` holds no images, `target` is `source`, or images
@@ -77,36 +76,33 @@ def translate_folder(
     outputs = _name_outputs(originals)
     record = _Record(target, outputs.values())
     maker = _fingerprint(generator, tile_size, overlap)
-    result = FolderResult([], [], [], [])
+    done, skipped, reasons = [], [], {}
     for original in tqdm(originals, unit="image", disable=not progress):
         path, output = source / original, target / outputs[original]
         try:
             status = path.stat()
             state = [original.as_posix(), status.st_size, status.st_mtime_ns, maker]
             if record.is_done(output, state):
-                result.skipped.append(output)
+                skipped.append(output)
                 continue
             image = translate(generator, path, tile_size, overlap)
         except (UnreadableImage, FileNotFoundError) as error:
-            result.unreadable.append(path)
-            result.reasons.append(str(error))
+            reasons[path] = str(error)
             continue
         except MemoryError as error:
             raise MemoryError(f"{path}: {error}") from error
         record.add(output)
         save_image(output, image)
         record.add(output, output.stat().st_size, state)
-        result.done.append(output)
+        done.append(output)
     for path in (source / name for name in unused):
-        result.unreadable.append(path)
-        result.reasons.append(f"{path}: is of a kind that is not read. Save it as PNG.")
-    if result.unreadable:
-        found = f"{len(result.unreadable)} of {len(originals + unused)}"
-        print(f"{found} files could not be read:")
-        for reason in result.reasons:
-            # Names may hold bytes that are no text.
-            print(" ", reason.encode("utf-8", "backslashreplace").decode())
-    return result
+        reasons[path] = f"{path}: is of a kind that is not read. Save it as PNG."
+    if reasons:
+        print(f"{len(reasons)} of {len(originals + unused)} files could not be read:")
+    for reason in reasons.values():
+        # Names may hold bytes that are no text.
+        print(" ", reason.encode("utf-8", "backslashreplace").decode())
+    return FolderResult(done, skipped, [*reasons], [*reasons.values()])
 
 
 def _find_originals(source, target):
@@ -117,22 +113,18 @@ def _find_originals(source, target):
         for paths in find_images(root, subfolders=True)
     )
     other = inside != root and (target.is_dir() or not target.exists())
-    for name, path, fits, expected in (
-        ("target", target, other, "be another folder"),
-        ("source", source, originals, "hold an image"),
-    ):
-        if not fits:
-            raise ValueError(
-                f"translate_folder: {name} is {str(path)!r}, but must {expected}. "
-                "Check the path."
-            )
+    if not (other and originals):
+        what = f"source is {str(source)!r}, but must hold an image"
+        if not other:
+            what = f"target is {str(target)!r}, but must be another folder"
+        raise ValueError(f"translate_folder: {what}. Check the path.")
     return originals, unused
 
 
 def _name_outputs(originals):
     """Map originals to their outputs, relative to the target; no two are the same."""
 
-    def key(path):  # some disks treat "Sea.png" and "sea.png" as one file
+    def key(path):  # for some disks "Sea.png" and "sea.png" are one file
         return path.as_posix().casefold()
 
     # First those that keep their names, so that those do not depend on the rest.
@@ -165,10 +157,9 @@ def _fingerprint(generator, tile_size, overlap):
 
 
 class _Record:
-    """What of the target is done and by what, in lines of JSON that are only added.
+    """What is done in the target, in lines of JSON that are only added.
 
-    An image has a line before it is written, which says that the file is ours, and
-    one after, which says what it was made from.
+    An image has one before it is written, as ours, and one after, with its origin.
     """
 
     def __init__(self, target, outputs):
@@ -190,15 +181,14 @@ class _Record:
                 f"that it would replace: {other[0]!r}, {len(other)} files that it did "
                 "not make. Choose another one, or move them away."
             )
-        lines = []
-        for name, entry in self.entries.items():
-            lines.append(json.dumps([name, *entry]) + "\n")
-            if not entry:  # a killed run was writing it
-                pattern = f".{glob.escape(Path(name).name)}.*.part"
-                for part in (target / name).parent.glob(pattern):
-                    part.unlink()
+        for name in (name for name, entry in self.entries.items() if not entry):
+            # A killed run was writing it.
+            pattern = f".{glob.escape(Path(name).name)}.*.part"
+            for part in (target / name).parent.glob(pattern):
+                part.unlink()
+        lines = [json.dumps([name, *entry]) for name, entry in self.entries.items()]
         with atomic_write(self.path, f"{RECORD}.part") as part:
-            part.write_text("".join(lines), encoding="utf-8")
+            part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
     def is_done(self, output, state):
         entry = self.entries.get(output.relative_to(self.target).as_posix())

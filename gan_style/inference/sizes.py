@@ -7,22 +7,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-# Sides that share no factor with each other, so that only a true multiple fits both.
-_PROBES = (7, 11)
 _MULTIPLES = sorted(range(1, 65), key=lambda n: n & (n - 1) > 0)  # powers of 2 first
 
 _known = weakref.WeakKeyDictionary()
 
 
 class SizeRequirements(NamedTuple):
-    """A generator's compiled inference, and the image sizes that it accepts.
+    """A generator's compiled inference, and the image sizes that it accepts."""
 
-    `run` maps float32 `(batch, height, width, channels)` to float32 of the same size,
-    whose sides must be multiples of `multiple` from `minimum`.
-    """
-
-    run: object
-    multiple: int
+    run: object  # from float32 (batch, height, width, channels) to float32
+    multiple: int  # of which both sides must be multiples
     minimum: int
     channels: int
 
@@ -74,17 +68,18 @@ def compile_for_any_size(generator, owner="compile_for_any_size"):
             return False
         return tuple(result.shape[1:3]) == sides
 
-    a, b = _PROBES
-    multiple = next((n for n in _MULTIPLES if keeps_size(n * a, n * b)), None)
+    # Only a true multiple fits 7 and 11 times, which share no factor.
+    multiple = next((n for n in _MULTIPLES if keeps_size(7 * n, 11 * n)), None)
     if multiple is None:
         raise ValueError(
             f"{owner}: generator is a network that changes the size of images, but "
             "must keep it. Pass a generator, such as unet_generator's."
         )
     # On fewer pixels, some mirroring paddings and convolutions fail.
-    sides = range(multiple, a * multiple, multiple)
-    minimum = next((side for side in sides if keeps_size(side, side)), a * multiple)
+    sides = range(multiple, 7 * multiple, multiple)
+    minimum = next((side for side in sides if keeps_size(side, side)), 7 * multiple)
     signature = [tf.TensorSpec((None, None, None, channels), tf.float32)]
     run = tf.function(forward, input_signature=signature, autograph=False)
-    _known[generator] = SizeRequirements(run, multiple, minimum, channels)
-    return _known[generator]
+    return _known.setdefault(
+        generator, SizeRequirements(run, multiple, minimum, channels)
+    )

@@ -5,7 +5,6 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from gan_style.inference.blended_tiles import blend_tiles
 from gan_style.inference.sizes import compile_for_any_size
 from gan_style.utils import checks
 from gan_style.utils.images import luma, read_image, to_float, to_uint8
@@ -21,7 +20,7 @@ _ADVICE = {  # by the channels that an image has, and those that the network nee
 }
 
 
-def translate(generator, images, tile_size=None, overlap=None, batch_size=None):
+def translate(generator, images, tile_size=None, overlap=None):
     """Translate images of any size with one generator.
 
     An image is mirrored at its end to the size that the network needs, such as a
@@ -41,8 +40,6 @@ def translate(generator, images, tile_size=None, overlap=None, batch_size=None):
         tile_size: pixels of a square tile's side; None translates every image whole.
         overlap: pixels that neighbouring tiles share; a quarter of `tile_size` by
             default, and half at most.
-        batch_size: images or tiles that go through the network together; by default as
-            many as the memory of a small machine holds.
 
     Returns:
         NumPy arrays of the same shape: uint8 for uint8, PIL images and files, float32
@@ -63,23 +60,21 @@ def translate(generator, images, tile_size=None, overlap=None, batch_size=None):
         overlap = tile_size // 4 if overlap is None else overlap
         overlap = checks.check_int(owner, "overlap", overlap, minimum=0)
         checks.check_number(owner, "overlap", overlap, 0, tile_size // 2)
-    if batch_size is not None:
-        batch_size = checks.check_int(owner, "batch_size", batch_size)
 
     def run(image):
         image = _check_image(image, network.channels)
         if not image.size:
             return image.copy()
         batch = image if image.ndim == 4 else image[None]
-        parts = _translate_parts(network, batch, tile_size, overlap, batch_size)
+        parts = _translate_parts(network, batch, tile_size, overlap)
         parts = map(to_uint8, parts) if image.dtype == np.uint8 else parts
-        result = np.concatenate(list(parts))
+        result = np.concatenate([*parts])
         return result if image.ndim == 4 else result[0]
 
     return [*map(run, images)] if isinstance(images, (list, tuple)) else run(images)
 
 
-def _translate_parts(network, batch, tile_size, overlap, batch_size):
+def _translate_parts(network, batch, tile_size, overlap):
     """Yield the translations of a batch, as many at once as fit, or one in tiles."""
     height, width = batch.shape[1:3]
     rows, columns = network.fit(height), network.fit(width)
@@ -87,7 +82,7 @@ def _translate_parts(network, batch, tile_size, overlap, batch_size):
     # the strided convolutions from image to image.
     padding = ((0, 0), (0, rows - height), (0, columns - width), (0, 0))
     pixels = tile_size**2 if tile_size else rows * columns
-    together = batch_size or max(1, _PIXELS_AT_ONCE // pixels)
+    together = max(1, _PIXELS_AT_ONCE // pixels)
     step = 1 if tile_size else together
 
     def translate_tiles(places):
@@ -98,11 +93,58 @@ def _translate_parts(network, batch, tile_size, overlap, batch_size):
     for start in range(0, len(batch), step):
         part = np.pad(batch[start : start + step], padding, mode="reflect")
         if tile_size:
-            grid = tile_size, overlap, network.multiple
-            result = blend_tiles(rows, columns, *grid, translate_tiles)[None]
+            tiles = tile_size, overlap, network.multiple
+            result = blend_tiles(rows, columns, *tiles, translate_tiles)[None]
         else:
             result = _run(network, part)
         yield result[:, :height, :width]
+
+
+def tile_starts(size, tile, overlap, multiple=1):
+    """Spread tiles evenly over a side, and return where they begin.
+
+    Neighbours share at least `overlap` pixels. Every start is, and `size` must be, a
+    multiple of `multiple`, so that strided convolutions see the same grid in each.
+
+    >>> tile_starts(256, 128, 32)
+    [0, 64, 128]
+    """
+    if size <= tile:
+        return [0]
+    count = -(-(size - tile) // max(tile - overlap, multiple)) + 1
+    # Rounding down costs an overlap less than `multiple`; the last start is exact.
+    starts = np.linspace(0, size - tile, count) // multiple * multiple
+    return starts.astype(int).tolist()
+
+
+def blend_tiles(height, width, tile, overlap, multiple, translate_tiles):
+    """Translate an image tile by tile, and return float32 `(height, width, channels)`.
+
+    A pixel is the mean of the tiles that hold it, with weights that fall to 0 towards
+    a tile's border as a raised cosine over the overlap. `translate_tiles` maps a list
+    of `(rows, columns)` slices to an iterable of their images.
+    """
+    rows, columns = min(tile, height), min(tile, width)
+    places = [
+        (slice(top, top + rows), slice(left, left + columns))
+        for top in tile_starts(height, rows, overlap, multiple)
+        for left in tile_starts(width, columns, overlap, multiple)
+    ]
+    window = _ramp(rows, overlap)[:, None, None] * _ramp(columns, overlap)[:, None]
+    total, weights = None, np.zeros((height, width, 1), "float32")
+    for place, result in zip(places, translate_tiles(places), strict=True):
+        if total is None:
+            total = np.zeros((height, width, result.shape[-1]), "float32")
+        total[place] += window * result
+        weights[place] += window
+    return np.divide(total, weights, out=total)
+
+
+def _ramp(size, overlap):
+    # Half a pixel in from the border, so that no weight is 0.
+    distance = np.minimum(np.arange(size), np.arange(size)[::-1]) + 0.5
+    rise = np.clip(distance / max(min(overlap, size // 2), 1), 0, 1)
+    return np.sin(0.5 * np.pi * rise).astype("float32") ** 2
 
 
 def _check_image(image, channels):
@@ -151,7 +193,7 @@ def _run(network, images):
     except tf.errors.ResourceExhaustedError as error:
         raise MemoryError(
             f"translate: a batch of shape {images.shape} needs more memory than there "
-            "is. Pass a smaller batch_size, or tile_size=512."
+            "is. Pass tile_size=512 or less."
         ) from error
     if not np.isfinite(result).all():
         raise ValueError(

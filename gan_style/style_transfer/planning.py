@@ -122,7 +122,7 @@ def plan_style(
     if steps is None and scales is None:
         schedules = _candidate_schedules(transfer.size)
     time = math.inf if time is None else budget("time", time)
-    limit = memory_limit(memory, None)
+    limit = memory_limit(memory)
 
     def memory_at(size, optimizer=optimizer):
         return style_memory(transfer, size, tile_size, optimizer)

@@ -32,9 +32,8 @@ class AdversarialModel(keras.Model):
 
     def build_state(self, losses):
         """Makes the variables that count steps and average the named losses."""
-        self.steps_done = self.add_weight(
-            (), "zeros", "int64", trainable=False, name="steps_done"
-        )
+        options = {"trainable": False, "name": "steps_done"}
+        self.steps_done = self.add_weight((), "zeros", "int64", **options)
         self.loss_means = {name: keras.metrics.Mean(name=name) for name in losses}
         self.built = True
 
@@ -89,12 +88,11 @@ class AdversarialModel(keras.Model):
             )
         guards.check_weights(owner, self)
         super().compile(optimizer=None, auto_scale_loss=False, **options)
-        self.generator_optimizer = self._optimizer(generator_optimizer)
-        self.discriminator_optimizer = self._optimizer(discriminator_optimizer)
+        both = [*map(self._optimizer, (generator_optimizer, discriminator_optimizer))]
+        self.generator_optimizer, self.discriminator_optimizer = both
         # Built now, so that loaded weights find their places.
         self.generator_optimizer.build(self.generator_variables)
         self.discriminator_optimizer.build(self.discriminator_variables)
-        both = (self.generator_optimizer, self.discriminator_optimizer)
         self.optimizer = guards.BothOptimizers(*both)  # for callbacks
 
     def _optimizer(self, optimizer):
@@ -161,10 +159,7 @@ class AdversarialModel(keras.Model):
         )
 
     def unpack_pair(self, data):
-        """The two batches of a training batch, and how many images count.
-
-        An empty share of a replica becomes a black image, which does not count.
-        """
+        """The two batches of a training batch, and how many images count."""
         a, b, _ = keras.utils.unpack_x_y_sample_weight(data)
         if b is None:
             raise ValueError(
@@ -174,6 +169,7 @@ class AdversarialModel(keras.Model):
         return self._at_least_one(a), self._at_least_one(b), tf.shape(a)[0]
 
     def _at_least_one(self, images):
+        """Makes a replica's empty share a black image, which does not count."""
         if tf.distribute.get_strategy().num_replicas_in_sync == 1:
             return images
         missing = tf.cast(tf.shape(images)[0] == 0, tf.int32)
@@ -220,9 +216,8 @@ class AdversarialModel(keras.Model):
     def update_averages(self):
         """Moves each average towards its network's weights after a step.
 
-        At step t it keeps min(average_decay, t / (t + 9)) of itself: the first weights
-        are soon forgotten. Yazici et al., "The Unusual Effectiveness of Averaging in
-        GAN Training" (2019).
+        At step t it keeps min(average_decay, t / (t + 9)) of itself: see Yazici et al.,
+        "The Unusual Effectiveness of Averaging in GAN Training" (2019).
         """
         step = tf.cast(self.steps_done, tf.float32)
         for network, average in self.averages():
@@ -236,22 +231,19 @@ class AdversarialModel(keras.Model):
                     kept.assign(weight)
 
     def follow_weights(self, trained=False):
-        """Starts averages afresh of weights that were set or loaded from outside.
-
-        Those that were `trained` are known by the step and sums of their bits.
-        """
+        """Starts averages afresh of weights set from outside, as sums of bits tell."""
         sums = [
             np.sum(np.atleast_1d(w).view(f"u{w.itemsize}"), dtype="uint64")
             for network, _ in self.averages()
             for w in network.get_weights()
         ]
         known = self._trained
-        self._trained = np.array([int(self.steps_done.numpy()), *sums], "uint64")
+        self._trained = now = np.array([int(self.steps_done.numpy()), *sums], "uint64")
         # Another step is from a loop of one's own.
-        if not trained and known is not None and known[0] == self._trained[0]:
-            if not np.array_equal(known, self._trained):
-                for network, average in self.averages():
-                    average.set_weights(network.get_weights())
+        same_step = known is not None and known[0] == now[0]
+        if not trained and same_step and not np.array_equal(known, now):
+            for network, average in self.averages():
+                average.set_weights(network.get_weights())
 
     def save_own_variables(self, store):
         super().save_own_variables(store)
@@ -268,8 +260,8 @@ class AdversarialModel(keras.Model):
         return {n: keras.saving.serialize_keras_object(getattr(self, n)) for n in names}
 
     def get_config(self):
-        arguments = self._serialized([*self.NETWORKS, *self.OPTIONS])
-        return {**super().get_config(), **arguments}
+        names = (*self.NETWORKS, *self.OPTIONS)
+        return {**super().get_config(), **self._serialized(names)}
 
     @classmethod
     def from_config(cls, config):

@@ -16,12 +16,9 @@ from gan_style.utils.images import read_image, save_image
 
 
 class _Figures(keras.callbacks.Callback):
-    """Draws a figure every so many epochs and at the end.
+    """Draws a figure every so many epochs and at the end; shows and keeps it."""
 
-    The newest is shown below a notebook's cell and kept as a file.
-    """
-
-    def __init__(self, every, folder, show, names):
+    def __init__(self, folder=None, every=1, show=None, names=("A", "B")):
         super().__init__()
         owner = type(self).__name__
         self.every = check_int(owner, "every", every)
@@ -30,7 +27,7 @@ class _Figures(keras.callbacks.Callback):
         if len(self.names) != 2:
             raise ValueError(f"{owner}: names are {names}, but must be two.")
         self._show = "ipykernel" in sys.modules if show is None else show
-        self._display = self._epoch = self._drawn = None
+        self.on_train_begin()
 
     def on_train_begin(self, logs=None):
         self._display = self._epoch = self._drawn = None
@@ -69,8 +66,7 @@ class TranslationGrid(_Figures):
         every: int from 1, epochs between two grids.
         folder: path of a folder for the grids, as PNG files, and the film `film.gif`,
             which a restarted training continues; or None.
-        show: bool, whether the newest grid appears below the cell that trains; None for
-            only in a notebook.
+        show: whether the newest grid appears below the cell; by default in notebooks.
         names: two strings, what A and B hold, for the titles.
 
     Raises:
@@ -84,7 +80,7 @@ class TranslationGrid(_Figures):
     def __init__(
         self, test_a, test_b, every=1, folder=None, show=None, names=("A", "B")
     ):
-        super().__init__(every, folder, show, names)
+        super().__init__(folder, every, show, names)
         owner, shape = "TranslationGrid", "(count, height, width, 3), of one size"
         self.test_a, self.test_b = (
             np.array(check_array(owner, name, images, 4, shape))
@@ -111,8 +107,7 @@ class TranslationGrid(_Figures):
         grid = plotting.image_grid(rows, titles, row_titles, title, zoom)
         self._publish(grid, f"epoch_{self._epoch:04}.png")
         if self.film is not None:
-            pairs = [row[:2] for row in rows]
-            frame = plotting.image_grid(pairs, title=title, zoom=1)
+            frame = plotting.image_grid([row[:2] for row in rows], title=title, zoom=1)
             self.film.add(step, plotting.rendered(frame))
 
     def _rows(self):
@@ -122,21 +117,16 @@ class TranslationGrid(_Figures):
         if hasattr(self.model, "generator"):  # of a Pix2Pix
             rows += zip(self.test_a, translate(self.test_a), self.test_b, strict=True)
             return [*titles, "ground truth"], rows, row_titles
-        for images, direction in ((self.test_a, "ab"), (self.test_b, "ba")):
-            inverse = direction[::-1]
-            translated = translate(images, direction)
-            reconstructed = translate(translated, inverse)
-            identity = translate(images, inverse)
-            rows += zip(images, translated, reconstructed, identity, strict=True)
+        for images, there, back in (self.test_a, "ab", "ba"), (self.test_b, "ba", "ab"):
+            translated = translate(images, there)
+            made = translated, translate(translated, back), translate(images, back)
+            rows += zip(images, *made, strict=True)
         row_titles += [f"{b} to {a}"] * len(self.test_b)
         return [*titles, "reconstructed", "identity"], rows, row_titles
 
 
 class Film:
-    """Keeps frames in `folder/film`, and shows them in `folder/film.gif`.
-
-    A restarted training continues with the frames that it finds, up to its own step.
-    """
+    """Keeps frames in `folder/film`, also of interrupted trainings, for `film.gif`."""
 
     def __init__(self, folder):
         self.path = Path(folder) / "film.gif"
@@ -159,8 +149,7 @@ class Film:
 
     def write(self):
         """Write a GIF of at most 160 frames, even over the training, and 8 seconds."""
-        paths = self._frames()
-        if not paths:
+        if not (paths := self._frames()):
             return
         self._written = len(paths)
         shown = np.linspace(0, len(paths) - 1, min(len(paths), 160)).round()
@@ -168,17 +157,17 @@ class Film:
         frames = [frame for frame in frames if frame.shape == frames[-1].shape]
         each = min(8000 // len(frames), 400)  # milliseconds; the last frame stays 2 s
         times = [each] * (len(frames) - 1) + [2000]
-        options = {"duration": times if len(times) > 1 else times[0], "loop": 0}
+        times = times if len(times) > 1 else times[0]
         with atomic_write(self.path) as partial:
-            imageio.imwrite(partial, frames, extension=".gif", **options)
+            imageio.imwrite(partial, frames, extension=".gif", duration=times, loop=0)
 
 
 class LossCurves(_Figures):
     """Plots the losses after every epoch.
 
     Args:
-        folder: path of a folder for `losses.png` and `losses.csv`, or None. A restarted
-            training continues the numbers there.
+        folder: path of a folder for `losses.png` and `losses.csv`, which a restarted
+            training continues; or None.
         every: int from 1, epochs between two figures.
         show, names: as in `TranslationGrid`.
 
@@ -191,10 +180,6 @@ class LossCurves(_Figures):
     >>> curves.history
     {'epoch': [1], 'validity_ab': [0.5]}
     """
-
-    def __init__(self, folder=None, every=1, show=None, names=("A", "B")):
-        super().__init__(every, folder, show, names)
-        self._rows = []
 
     @property
     def history(self):

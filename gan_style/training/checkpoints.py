@@ -3,8 +3,7 @@
 All state of a model is in its variables, the step included, and `gan_style.datasets`
 returns the batch of any step. So a saved model is enough to resume from, even within an
 epoch. `keras.callbacks.BackupAndRestore` works as well, at epochs or with an integer
-`save_freq`, as `fit` reads the step and not the epoch that Keras (3.15) notes; it needs
-`double_checkpoint=True` if the process may be killed while it writes.
+`save_freq`; it needs `double_checkpoint=True` where it may be killed while it writes.
 """
 
 import collections
@@ -30,9 +29,8 @@ _NOTE = "gan_style_training.json"  # within the file, where Keras does not look
 def patch_keras_saving_leak():
     """Keep Keras (3.12 to 3.15) from leaking 72 KiB per optimizer it saves.
 
-    To learn which attributes not to save, it builds an optimizer each time, as it looks
-    up under one name what it stores under another. Here it finds what it looks for,
-    until `keras.utils.clear_session()`.
+    It builds one each time, to list its attributes, as it looks up the list under one
+    name and stores it under another. Here it finds it, until `clear_session()`.
     """
     try:
         from keras.src.backend.common import global_state
@@ -57,10 +55,7 @@ def weights_are_finite(model):
 
 
 def save_state(model, path, partial=None, note=None):
-    """Replace a file by a compiled model and a note, atomically.
-
-    `partial` is the name to write under; a killed process leaves one such file at most.
-    """
+    """Replace a file by a compiled model and a note, atomically, through `partial`."""
     patch_keras_saving_leak()
     # HDF5, which adds 2 to 3.5 KiB to each, may crash on a full disk. It writes there
     # itself if Keras finds the weights too large for the memory.
@@ -123,9 +118,9 @@ class SaveAndResume(keras.callbacks.Callback):
     """Saves the complete model regularly, and resumes from the file if it exists.
 
     Pass it to `CycleGAN.fit` with a dataset of `gan_style.datasets`, and start the same
-    script again after an interruption: it loads the file and trains the steps that are
-    left of `epochs`. One file is for one call of `fit`. It is replaced atomically, only
-    by finite weights, and `keras.saving` loads it as any other model.
+    script again after an interruption: it trains the steps that are left of `epochs`.
+    One file is for one call of `fit`. It is replaced atomically, only by finite
+    weights, and `keras.saving` loads it as any other model.
 
     Args:
         path: path of the file, `NAME.keras`. Its folder is made.
@@ -148,7 +143,7 @@ class SaveAndResume(keras.callbacks.Callback):
         self._first_step = self._saved_step = None
 
     def resume(self, model):
-        """Load the saved state, if any; return the step at which the training began."""
+        """Load the saved state, if any; return the training's first step."""
         check_writable(self.path.parent)
         first_step = int(model.steps_done.numpy())
         if self.path.exists():
@@ -191,14 +186,12 @@ class SaveAndResume(keras.callbacks.Callback):
 
     def _save(self):
         step = int(self.model.steps_done.numpy())
-        if step == self._saved_step:
-            return
-        if not weights_are_finite(self.model):
+        if step != self._saved_step and weights_are_finite(self.model):
+            save_state(self.model, self.path, note={"first_step": self._first_step})
+            self._saved_step = step
+        elif step != self._saved_step:
             message = f"weights are not finite at step {step}, so {self.path} is kept."
             warnings.warn(f"SaveAndResume: {message}", stacklevel=2)
-            return
-        save_state(self.model, self.path, note={"first_step": self._first_step})
-        self._saved_step = step
 
 
 class _AlignEpochs(keras.callbacks.Callback):
@@ -246,7 +239,7 @@ def resumable(model, options):
     done = int(model.steps_done.numpy()) - first_step
     options["initial_epoch"] = first_epoch + max(done, 0) // steps
     align = _AlignEpochs(cursor, steps, first_step - first_epoch * steps)
-    options["callbacks"] = [align, *options["callbacks"]]
+    options["callbacks"].insert(0, align)
     cursor.failure = None
     with warnings.catch_warnings():
         # An epoch that began before the interruption is shorter now.

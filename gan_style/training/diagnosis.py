@@ -38,17 +38,16 @@ class Finding(NamedTuple):
 class Diagnosis(keras.callbacks.Callback):
     """Prints what goes wrong, and what to do about it.
 
-    It regularly translates a few test images, and looks at the losses of `fit`. What it
-    sees `patience` times in a row, it prints, once:
+    It looks at translated test images and the losses of `fit`. What it sees `patience`
+    times in a row, it prints, once:
 
     - **inverted**: light comes out dark, and dark light. If both generators do it, the
       reconstruction is as good as ever, so it stays.
     - **collapsed**: about the same image comes out, whatever goes in.
     - **discriminator won**: it is sure of every image, so its gradient says little.
 
-    When losses are **not finite**, it stops the training at once and restores the last
-    good state, which it copies in memory at each check: save the model after `fit`. It
-    ignores steps that loss scaling skips.
+    When losses are **not finite**, except where loss scaling skips a step, it stops the
+    training and restores the copy of the last good check: save the model after `fit`.
 
     Args:
         test_a, test_b: two or more different images of each domain: uint8, or float in
@@ -124,9 +123,8 @@ class Diagnosis(keras.callbacks.Callback):
     def look_at_losses(self, step, losses):
         """Look for a discriminator that has won, in a dict of recent mean losses."""
         for direction in self.test:
-            name = f"validity_{direction}"
             loss = losses.get(f"discriminator_{direction[1]}", 1.0)
-            validity = losses.get(name, 0.0)
+            validity = losses.get(name := f"validity_{direction}", 0.0)
             won = loss < 0.02 and validity > 0.9
             self._note(won, step, "discriminator won", direction, loss, name, validity)
 
@@ -157,17 +155,16 @@ class Diagnosis(keras.callbacks.Callback):
         variables = [v for v in state_variables(self.model) if id(v) not in means]
         state = [(variable, variable.numpy()) for variable in variables]
         # A sum is finite only if all is, and needs no memory.
-        floats = [value for _, value in state if value.dtype.kind not in "iub"]
-        good = all(np.isfinite(np.sum(value)) for value in floats)
-        if good:
+        sums = (np.sum(value) for _, value in state if value.dtype.kind not in "iub")
+        if good := all(map(np.isfinite, sums)):
             self._good = (self._step, state)
         return good
 
     def _was_skipped(self):
         """Return whether loss scaling has kept such numbers away from the weights."""
         scaled = keras.optimizers.LossScaleOptimizer
-        any_scaled = any(isinstance(o, scaled) for o in self.model.optimizer.optimizers)
-        return any_scaled and weights_are_finite(self.model)
+        scales = any(isinstance(o, scaled) for o in self.model.optimizer.optimizers)
+        return scales and weights_are_finite(self.model)
 
     def _stop(self):
         self.model.stop_training = True
@@ -213,10 +210,8 @@ def diversity_ratio(images, translated):
     >>> round(diversity_ratio(x, x / 4), 6)
     0.25
     """
-    before, after = (
-        np.std(np.asarray(array, "float64"), axis=0).mean()
-        for array in (images, translated)
-    )
+    arrays = (np.asarray(array, "float64") for array in (images, translated))
+    before, after = (np.std(array, axis=0).mean() for array in arrays)
     return float(after / before)
 
 

@@ -15,17 +15,14 @@ from gan_style.utils.files import check_writable
 def train(model, dataset, steps, folder=None, every=500, report=None):
     """Train a CycleGAN under the `tf.distribute.Strategy` it was built in.
 
-    A batch is divided among the replicas. A step on all equals one on the whole batch,
-    up to rounding, but each replica has its own pools.
-
-    On several machines every worker calls this with the same arguments, saves its own
-    state and keeps the last two. Started again, they resume bit for bit from the last
-    state that all of them have.
+    Replicas divide a batch: a step on all equals one on the whole, up to rounding, but
+    each has its own pools. On several machines every worker calls this with the same
+    arguments and keeps its last two states. Started again, they resume bit for bit from
+    the last state that all of them have.
 
     Args:
         model: a compiled `CycleGAN`, built in the scope of a strategy, or of none.
-        dataset: `train` of `gan_style.datasets`; its batches are those of all
-            replicas together.
+        dataset: `train` of `gan_style.datasets`, in batches for all replicas together.
         steps: int from 1, the step to train to, earlier steps included.
         folder: path for the states, `worker_0_step_500.keras` and so on, each a
             complete model: one for all workers, or one on each machine. None for none.
@@ -60,15 +57,13 @@ def train(model, dataset, steps, folder=None, every=500, report=None):
     states = None if folder is None else _States(folder, strategy)
     if states:
         states.resume(model)
-    cursor.step = done = int(model.steps_done.numpy())
-    left = steps - done
-    if left <= 0:
+    cursor.step = first = int(model.steps_done.numpy())
+    if (left := steps - first) <= 0:
         return
 
     def share(context):
-        workers = context.num_input_pipelines
-        parts = replicas // workers
-        return cursor.dataset(left, context.input_pipeline_id, workers, parts)
+        worker, workers = context.input_pipeline_id, context.num_input_pipelines
+        return cursor.dataset(left, worker, workers, replicas // workers)
 
     @tf.function
     def step(batch):
@@ -76,9 +71,8 @@ def train(model, dataset, steps, folder=None, every=500, report=None):
 
     model.reset_metrics()
     batches = strategy.distribute_datasets_from_function(share)
-    for batch in batches:
+    for done, batch in enumerate(batches, first + 1):
         step(batch)
-        done += 1
         if done % every and done < steps:
             continue
         # Every worker must ask for the means, which are those of all workers.
@@ -103,8 +97,8 @@ class _States:
         return self.folder / f"{self.worker}_step_{step}.keras"
 
     def _steps(self):
-        names = [path.stem for path in self.folder.glob(f"{self.worker}_step_*.keras")]
-        numbers = (name.rpartition("_")[2] for name in names)
+        paths = self.folder.glob(self._path("*").name)
+        numbers = (path.stem.rpartition("_")[2] for path in paths)
         return sorted(int(number) for number in numbers if number.isdecimal())
 
     def resume(self, model):
@@ -112,7 +106,7 @@ class _States:
         check_writable(self.folder)
         own = self._steps()
         # No worker is ahead by more than one state: each step needs all of them.
-        last = own[-1] if own else 0
+        last = max(own, default=0)
         lasts = self.strategy.run(tf.function(lambda: tf.constant([last], tf.int64)))
         step = int(tf.reduce_min(self.strategy.gather(lasts, axis=0)))
         if step and step not in own:

@@ -43,8 +43,7 @@ def check_shapes(owner, remedy="Build the networks for the same images.", **imag
 def check_weights(owner, model):
     """Refuse networks without weights that training can change."""
     for kind in ("generator", "discriminator"):
-        variables = model.variables_of(kind)
-        if not variables:
+        if not (variables := model.variables_of(kind)):
             raise ValueError(
                 f"{owner}: no {kind} has a trainable weight. Set trainable = True on "
                 "one, and compile."
@@ -104,8 +103,7 @@ def check_batch_size(owner, size, replicas):
     if size is not None and size % replicas:
         raise ValueError(
             f"{owner}: batch_size is {size}, but must be a multiple of the {replicas} "
-            "replicas, which share each batch. Pass "
-            f"batch_size={-(-size // replicas) * replicas}."
+            f"replicas, which share it. Pass batch_size={size + -size % replicas}."
         )
 
 
@@ -113,13 +111,12 @@ def check_callbacks(model, owner, callbacks):
     """Refuse callbacks that would fail at the end of an epoch; return a list."""
     callbacks = getattr(callbacks, "callbacks", callbacks)  # of a CallbackList
     callbacks = keras.tree.flatten(callbacks) if callbacks else []
-    known = keras.callbacks
-    refused = [known.SwapEMAWeights]
-    schedule = keras.optimizers.schedules.LearningRateSchedule
-    if any(isinstance(o._learning_rate, schedule) for o in model.optimizer.optimizers):
-        refused += [known.ReduceLROnPlateau, known.LearningRateScheduler]
+    known, schedules = keras.callbacks, keras.optimizers.schedules
+    refused, rates = (known.SwapEMAWeights,), schedules.LearningRateSchedule
+    if any(isinstance(o._learning_rate, rates) for o in model.optimizer.optimizers):
+        refused += (known.ReduceLROnPlateau, known.LearningRateScheduler)
     for callback in callbacks:
-        if isinstance(callback, tuple(refused)):
+        if isinstance(callback, refused):
             raise ValueError(
                 f"{owner}: callbacks holds {type(callback).__name__}, whose work is "
                 "done by average_decay or by a schedule of learning rates. Leave it "

@@ -51,17 +51,16 @@ def plan_training(model, batch, steps_per_epoch, epochs=None, time=None, memory=
         DoesNotFit: if the epochs do not fit, or not even one.
         ValueError: for a model that is not compiled, or another budget.
     """
-    owner = "plan_training"
+    owner, shape = "plan_training", "(count, height, width, channels)"
     if not getattr(model, "compiled", False):
         raise ValueError(f"{owner}: model must be compiled: call compile() first.")
     per_epoch = check_int(owner, "steps_per_epoch", steps_per_epoch)
     epochs = None if epochs is None else check_int(owner, "epochs", epochs)
     time = None if time is None else machine.budget("time", time)
-    limit = machine.memory_limit(memory, None)
+    limit = machine.memory_limit(memory)
     parts = check_list(owner, "batch", batch, "a pair of image batches")
     if len(parts) != 2:
         raise ValueError(f"{owner}: batch has {len(parts)} parts, but must have two.")
-    shape = "(count, height, width, channels)"
     parts = [check_array(owner, "batch", part, 4, shape) for part in parts]
 
     # A step needs at least the outputs of all layers of a generator.
@@ -77,9 +76,7 @@ def plan_training(model, batch, steps_per_epoch, epochs=None, time=None, memory=
             f"{peak / 1e9:.1f} GB. Pass smaller batches or images, or more memory."
         )
     epoch, least = step * per_epoch, epochs or 1
-    fit = max(_PAPER_EPOCHS, least)
-    if time is not None:
-        fit = math.floor(_MARGIN * time / epoch)
+    fit = math.inf if time is None else math.floor(_MARGIN * time / epoch)
     if fit < least:
         needed = machine.say_seconds(least * epoch / _MARGIN)
         advice = f"epochs={fit} or less" if fit else "fewer steps"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gan_style.inference.blended_tiles import blend_tiles, tile_starts
+from gan_style.inference.translation import blend_tiles, tile_starts
 
 
 @settings(max_examples=200)

@@ -56,7 +56,6 @@ def test_the_size_that_the_network_was_built_for_is_its_own_answer(unet):
     want = unet.predict(x, verbose=0)
     np.testing.assert_allclose(translate(unet, x), want, atol=1e-5)
     np.testing.assert_allclose(translate(unet, x[0]), want[0], atol=1e-5)
-    np.testing.assert_allclose(translate(unet, x, batch_size=2), want, atol=1e-5)
 
 
 def test_what_is_missing_is_mirrored_at_the_end(unet):
@@ -249,13 +248,10 @@ def test_tiles_with_instance_norm_are_another_image(unet):
     width=st.integers(1, 70),
     tile=st.integers(1, 40),
     share=st.floats(0, 0.5),
-    batch=st.one_of(st.none(), st.integers(1, 3)),
 )
-def test_any_tiles_of_any_image_are_the_image(height, width, tile, share, batch):
+def test_any_tiles_of_any_image_are_the_image(height, width, tile, share):
     image = photo(height, width)
-    got = translate(
-        IDENTITY, image, tile_size=tile, overlap=int(share * tile), batch_size=batch
-    )
+    got = translate(IDENTITY, image, tile_size=tile, overlap=int(share * tile))
     np.testing.assert_array_equal(got, image)
 
 
@@ -300,7 +296,6 @@ def test_other_images_are_refused(identity, images, message):
             "17, .* from 0 to 16",
         ),
         ({"tile_size": 32, "overlap": -1}, "overlap is -1"),
-        ({"batch_size": 0}, "batch_size is 0"),
     ],
 )
 def test_other_arguments_are_refused(unet, options, message):

@@ -127,9 +127,6 @@ CALLS = {
     "translate generator": lambda m, x: translation.translate(x, IMAGE),
     "translate tile_size": lambda m, x: translation.translate(m.same, IMAGE, x),
     "translate overlap": lambda m, x: translation.translate(m.same, IMAGE, 16, x),
-    "translate batch_size": lambda m, x: translation.translate(
-        m.same, IMAGE, batch_size=x
-    ),
     "CycleGAN.translate": lambda m, x: m.model.translate(x),
     "CycleGAN.translate direction": lambda m, x: m.model.translate(IMAGE, x),
     "StyleTransfer content": lambda m, x: m.style(content=x),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gan_style.hardware import DoesNotFit, Machine, memory
+from gan_style.hardware import DoesNotFit, memory
 from gan_style.style_transfer import planning
 from gan_style.style_transfer.planning import (
     StyleCosts,
@@ -98,7 +98,7 @@ def test_little_memory_means_tiles(slow):
 
 def test_what_is_left_of_the_machine_is_a_budget_too(slow, monkeypatch):
     made, has = transfer(2048), []
-    monkeypatch.setattr(memory, "this_machine", lambda: Machine(2, has.pop()))
+    monkeypatch.setattr(memory, "available_memory", has.pop)
     has[:] = 0.95e9, 1e12
     assert plan_style(made).tile_size is None
     message = (
