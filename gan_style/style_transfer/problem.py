@@ -70,7 +70,7 @@ class StyleProblem:
     def start(self, initial, size):
         """Return the image that a run starts with at a size; `initial` as in `run`."""
         shape, key = self.shape_at(size), (self.seed, 0)
-        if not isinstance(initial, str):
+        if not isinstance(initial, str) or initial not in ("content", "noise"):
             return resize(inputs.rgb_array("initial", initial), shape, self.dtype)
         if initial == "noise":
             noise = tf.random.stateless_uniform((1, *shape, 3), key, 0, 255)
