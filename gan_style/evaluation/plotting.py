@@ -38,7 +38,12 @@ _SQUARED = {  # the other losses are absolute
 
 
 class PixelFigure(Figure):
-    """A `matplotlib.figure.Figure` that a notebook shows at its exact size."""
+    """A `matplotlib.figure.Figure` that a notebook shows at its exact size.
+
+    Its text for those who cannot see it is `alt`, by default its titles.
+    """
+
+    alt = None
 
     def get_tightbbox(self, renderer=None, bbox_extra_artists=None):
         # Cutting the margins would move the images by fractions of a pixel.
@@ -61,7 +66,10 @@ class PixelFigure(Figure):
     def _encoded(self, **options):
         buffer = io.BytesIO()
         self.savefig(buffer, dpi=self.dpi, **options)
-        return buffer.getvalue()
+        titles = [text.get_text() for text in self.texts]
+        titles += [axes.get_title() for axes in self.axes]
+        alt = self.alt or "; ".join(dict.fromkeys(filter(None, titles)))
+        return buffer.getvalue(), {"alt": alt}
 
 
 class ImageFigure(PixelFigure):

@@ -80,10 +80,26 @@ def check_call(model, method, args, kwargs):
         if isinstance(x, tf.data.Dataset):
             shape = keras.tree.flatten(x.element_spec)[0].shape
             size = shape[0] if shape.rank else None
+            if method == "fit" and _uses_generator(x):
+                warnings.warn(
+                    f"{owner}: x uses tf.data.Dataset.from_generator, after which "
+                    "TensorFlow returns memory to the system in every step; on a CPU "
+                    "that can cost a third of the time. Use tf.numpy_function instead.",
+                    stacklevel=3,
+                )
         elif hasattr(x, "__len__"):
             size = min(size or 32, len(x))
         check_batch_size(owner, size, model.distribute_strategy.num_replicas_in_sync)
     return given
+
+
+def _uses_generator(dataset):
+    function = getattr(getattr(dataset, "_map_func", None), "function", None)
+    if function is not None:
+        graph = function.graph.as_graph_def().SerializeToString()
+        if b"GeneratorDataset" in graph:
+            return True
+    return any(map(_uses_generator, dataset._inputs()))
 
 
 def _check_spec(owner, name, spec, shapes):

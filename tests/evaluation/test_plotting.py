@@ -70,13 +70,22 @@ def test_a_notebook_shows_the_same_pixels_as_the_file(images):
 def test_a_notebook_keeps_images_small_and_true():
     photographs = [samples.fruit("apple", seed) for seed in range(3)]
     figure = plotting.image_row(photographs, zoom=1)
-    jpeg = figure._repr_jpeg_()
+    jpeg, _ = figure._repr_jpeg_()
     shown = np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB")).astype(int)
     exact = plotting.rendered(figure)
     assert np.abs(shown - exact).mean() < 3
     png = io.BytesIO()
     Image.fromarray(exact).save(png, "png")
     assert figure._repr_png_() is None and 3 * len(jpeg) < len(png.getvalue())
+
+
+def test_says_in_words_what_a_figure_shows(images):
+    row = plotting.image_row(images[:2], titles=["before", "after"], title="Pears")
+    assert row._repr_jpeg_()[1] == {"alt": "Pears; before; after"}
+    curves = plotting.loss_curves({"validity_ab": [0.9, 0.5]})
+    assert curves._repr_png_()[1] == {"alt": "Validity: does it pass for real?"}
+    curves.alt = "A falling curve"
+    assert curves._repr_png_()[1] == {"alt": "A falling curve"}
 
 
 def test_takes_floats_as_the_networks_give_them(images):
@@ -169,7 +178,7 @@ def test_works_without_a_screen_and_leaves_pyplot_alone():
         "from gan_style.evaluation import plotting\n"
         "figure = plotting.image_row(np.zeros((2, 16, 16, 3), 'uint8'))\n"
         "plotting.rendered(plotting.loss_curves({'validity_ab': [1.0]}))\n"
-        "assert figure._repr_jpeg_().startswith(b'\\xff\\xd8')\n"
+        "assert figure._repr_jpeg_()[0].startswith(b'\\xff\\xd8')\n"
         "import matplotlib.pyplot as plt\n"
         "assert plt.get_fignums() == []\n"
     )

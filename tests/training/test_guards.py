@@ -50,6 +50,16 @@ def dataset(change=lambda x: x, batch=1):
 
 
 class TestData:
+    @pytest.mark.filterwarnings("error")
+    def test_a_generator_whose_memory_costs_time_is_mentioned(self):
+        made = tf.data.Dataset.from_generator(
+            lambda: zip(images(2, 1), images(2, 2), strict=True),
+            output_signature=(tf.TensorSpec((8, 8, 3)), tf.TensorSpec((8, 8, 3))),
+        )
+        with pytest.warns(UserWarning, match="from_generator.*numpy_function"):
+            compiled().fit(made.batch(1).prefetch(1), verbose=0)
+        compiled().fit(dataset(), verbose=0)  # says nothing
+
     @pytest.mark.parametrize("door", ["fit", "validation_data", "evaluate"])
     def test_a_dataset_of_uint8_is_refused_at_every_door(self, door):
         model, wrong = compiled(), dataset(lambda x: (127 * x + 127).astype("uint8"))
