@@ -50,7 +50,7 @@ def dataset(change=lambda x: x, batch=1):
 
 
 class TestData:
-    @pytest.mark.filterwarnings("error")
+    @pytest.mark.filterwarnings("error:.*from_generator")
     def test_a_generator_whose_memory_costs_time_is_mentioned(self):
         made = tf.data.Dataset.from_generator(
             lambda: zip(images(2, 1), images(2, 2), strict=True),
