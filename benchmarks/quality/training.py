@@ -185,10 +185,8 @@ def main(run, folder):
         result |= train(contender, batches, progress, run["steps"], run["seconds"])
         found, rows = judge(run, data, contender.translate, contender.directions)
     result["judged"] = found
-    result["counts"] = {
-        part: len(getattr(data, part))
-        for part in ("train_a", "train_b", "test_a", "test_b")
-    }
+    named = ("train_a", "train_b", "test_a", "test_b")
+    result["counts"] = {part: len(getattr(data, part)) for part in named}
     title = f"{run['method']}, {run['data']}, seed {run['seed']}"
     sheet(rows, title, folder / "sheet.png")
     (folder / "result.json").write_text(json.dumps(result))

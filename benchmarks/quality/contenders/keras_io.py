@@ -73,10 +73,8 @@ class KerasIO(Contender):
             d_a, d_b = self.judges.values()
             with tf.GradientTape(persistent=True) as tape:
                 fake_b, fake_a = g_ab(a, training=True), g_ba(b, training=True)
-                back_a, back_b = (
-                    g_ba(fake_b, training=True),
-                    g_ab(fake_a, training=True),
-                )
+                back_a = g_ba(fake_b, training=True)
+                back_b = g_ab(fake_a, training=True)
                 same_a, same_b = g_ba(a, training=True), g_ab(b, training=True)
                 losses = []
                 for judge, fake, real, back, same in (
@@ -87,10 +85,8 @@ class KerasIO(Contender):
                     loss = mse(tf.ones_like(answer), answer)
                     losses.append(loss + 10.0 * mae(real, back) + 5.0 * mae(real, same))
                 for judge, fake, real in ((d_a, fake_a, a), (d_b, fake_b, b)):
-                    right, wrong = (
-                        judge(real, training=True),
-                        judge(fake, training=True),
-                    )
+                    right = judge(real, training=True)
+                    wrong = judge(fake, training=True)
                     loss = mse(tf.ones_like(right), right)
                     losses.append(0.5 * (loss + mse(tf.zeros_like(wrong), wrong)))
             gradients = [
