@@ -188,8 +188,8 @@ def best_paired(base, direction):
     errors = [
         numbers["paired"]
         for result in base
-        for name, numbers in result["judged"][direction].items()
-        if "paired" in numbers and not name.startswith("real")
+        for numbers in result["judged"][direction].values()
+        if "paired" in numbers
     ]
     return min(errors, default=None)
 

@@ -164,7 +164,7 @@ def test_the_rulers():
 
     data = datasets.load("samples/fruit", 64, train_count=24, test_count=24)
     judge = Judge(load_rulers(), data.test_b[:], data.truth_ab)
-    real, same = judge(data.train_b[:]), judge(data.test_a[:])
+    real, same = judge(data.train_b[:], paired=False), judge(data.test_a[:])
     shifted = evaluation.baselines(data.test_a[:], data.train_a[:], data.train_b[:])
     recoloured = judge(shifted["shift mean of the colours"])
     true = judge(data.truth_ab)

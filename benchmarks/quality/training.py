@@ -134,9 +134,11 @@ def judge(run, data, translate, directions):
             rows[f"true {end}"] = truth
         if translate is None:
             images = baseline_images(data, direction)
-            # What differs between two samples of the real thing: about 0.
-            images["real, for training"] = target[: len(real)]
             found[direction] = {name: measure(i) for name, i in images.items()}
+            # How far two samples of the real thing are apart: about 0.
+            images["real, for training"] = target[: len(real)]
+            of_real = measure(images["real, for training"], paired=False)
+            found[direction]["real, for training"] = of_real
             rows |= {f"{k} {direction}": v for k, v in images.items()}
             continue
         made = translate(given[:], direction)
