@@ -99,7 +99,7 @@ def test_a_contender_learns_the_other_colour(method):
 
 
 def test_the_augmentation_moves_cuts_and_recolours_but_not_outside_training():
-    images = tf.random.stateless_uniform((4, 32, 32, 3), (1, 2), 0.2, 0.8)
+    images = tf.random.stateless_uniform((4, 32, 32, 3), (1, 2), 0.2, 0.8).numpy()
     for policy in ("colour", "translation", "cutout"):
         layer = parts.DiffAugment(policy, seed=1)
         seen = layer(images, training=True)
