@@ -187,7 +187,7 @@ def test_the_table_and_the_keys():
             ["features"],
             [1],
         )
-        steps, seconds, size, train, test = 5, None, 32, 4, 3
+        steps, seconds, size, train, test = [5], None, 32, 4, 3
         rulers = ["vgg16"]
 
     base, ours, cut = runs_of(Options)
