@@ -32,8 +32,9 @@ OURS = [
         "+spectral",
         "+antialias",
         "+small-first",
+        "+gate",
         "+rate=1e-3+beta=0.0+decay=0.9",
-        "+features+augment+spectral+antialias+small-first",
+        "+features+augment+spectral+antialias+gate+small-first",
         "+chapter=2+blocks=1+antialias+features",
     )
 ]
@@ -82,7 +83,7 @@ def test_a_contender_runs_and_repeats_itself(method):
     "method",
     [
         *OURS[:2],
-        OURS[9],
+        OURS[10],
         "keras-io+filters=8+blocks=1+rate=2e-3",
         "fastcut+filters=8+blocks=1+rate=2e-3",
         "cut+filters=8+blocks=1+rate=2e-3",

@@ -8,6 +8,7 @@ Options, alone or together:
                   augment=translation-cutout names its kinds
     spectral      spectral instead of instance norm in the discriminators
     antialias     blurs beside strides and upsamplings
+    gate          the generators say where the image stays as it is
     small_first   half of the training on images of half the side (small_first=0.3: 30%)
     chapter=1     settings of chapter 1 (fruit) or 2 (landscapes); each may be replaced:
     network=unet, filters=32, blocks=4, judge_filters=32, rate=5e-4, judge_rate=5e-4,
@@ -55,11 +56,12 @@ def cyclegan(
     judge_filters=32,
     judge_rate=None,
     antialias=False,
+    gate=False,
     **levers,
 ):
     """A compiled `CycleGAN`; `levers` are those of `parts.discriminator`."""
     model = CycleGAN(
-        *(generator(network, shape, filters, blocks, antialias) for _ in "ab"),
+        *(generator(network, shape, filters, blocks, antialias, gate) for _ in "ab"),
         *(
             discriminator(shape, judge_filters, s, antialias=antialias, **levers)
             for s in (10 * seed, 10 * seed + 5)

@@ -19,7 +19,7 @@ register = keras.saving.register_keras_serializable(package="quality")
 FEATURE_LEVELS = {"relu2_2": 32.0, "relu3_3": 14.0}
 
 
-def generator(kind, shape, filters, blocks=9, antialias=False):
+def generator(kind, shape, filters, blocks=9, antialias=False, gate=False):
     """A "unet" or "resnet" of the package; "nearest" is a ResNet without transposed
     convolutions."""
     if kind == "unet":
@@ -27,7 +27,29 @@ def generator(kind, shape, filters, blocks=9, antialias=False):
     else:
         upsampling = "nearest" if kind == "nearest" else "transposed"
         network = resnet_generator(shape, filters, blocks, upsampling=upsampling)
-    return antialiased(network) if antialias else network
+    network = antialiased(network) if antialias else network
+    return gated(network) if gate else network
+
+
+def gated(network):
+    """The same network, which also says where the image should stay as it is.
+
+    Mejjati et al., "Unsupervised Attention-guided Image-to-Image Translation" (2018),
+    and Tang et al., "AttentionGAN" (2019), in the smallest form: a fourth channel, a
+    sigmoid, blends the image itself with the painted one. What stays need not pass the
+    strides. At the beginning, three quarters of each pixel are the image's.
+    """
+    last, (images,) = network.get_layer("to_picture"), network.inputs
+    config = {**last.get_config(), "name": "gate", "filters": 1}
+    gate = type(last).from_config(config)(last.input)
+    gate = layers.Activation("sigmoid", name="gate_sigmoid")(
+        layers.Rescaling(1.0, 1.0, name="gate_start")(gate)
+    )
+    painted = network.get_layer("tanh").output
+    difference = layers.Subtract(name="gate_difference")([images, painted])
+    kept = layers.Multiply(name="gate_kept")([gate, difference])
+    result = layers.Add(name="gate_blend")([painted, kept])
+    return keras.Model(images, result, name=network.name)
 
 
 def discriminator(
