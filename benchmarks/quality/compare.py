@@ -15,7 +15,7 @@ What counts as training: every step, including the wait for its batch; not readi
 images into memory before, and not compiling: the first three steps of a program count
 as much as the mean of those after them. With `--steps`, the same command gives the same
 numbers on the same machine; with `--seconds`, a busy machine makes fewer steps, so
-compare only what ran on an equally busy one. A curve over time is several budgets
+compare only what ran on an equally busy one, or CPU seconds. A curve over time is several budgets
 (`--seconds 30 60 150`), each a training of its own, as the learning rate falls to 0 at
 the end of each. Memory is the peak of the process in training, TensorFlow (0.5 GB)
 included.
@@ -159,7 +159,7 @@ def table(found):
                 f"{counts['test_' + direction[1]]} real ones.",
                 "",
             ]
-            heads = ["method", "seeds", "steps", "s", "s/step", "GB"]
+            heads = ["method", "seeds", "steps", "s", "s/step", "CPU s/step", "GB"]
             heads += [f"KID {ruler}" for ruler in rulers]
             heads += ["paired", "relative", "back"]
             lines += [
@@ -213,14 +213,16 @@ def line_of(name, row, rulers, best):
     if trained:
         seconds = [r["training_seconds"] for r in results]
         steps = [r["steps_done"] for r in results]
+        cpu = [r["cpu_seconds"] for r in results if "cpu_seconds" in r]
         cells += [
             f"{statistics.fmean(steps):.0f}",
             f"{statistics.fmean(seconds):.0f}",
             f"{statistics.fmean(seconds) / statistics.fmean(steps):.3f}",
+            f"{statistics.fmean(cpu) / statistics.fmean(steps):.3f}" if cpu else "",
             f"{max(r['peak_memory_gb'] for r in results):.2f}",
         ]
     else:
-        cells += [""] * 4
+        cells += [""] * 5
     for ruler in rulers:
         kids, errors = zip(*(n[ruler] for n in numbers), strict=True)
         cells.append(over(kids, ".1f", errors))

@@ -204,10 +204,11 @@ def test_the_table_and_the_keys():
             "run": ours,
             "steps_done": 5,
             "training_seconds": 1.0,
+            "cpu_seconds": 2.0,
             "peak_memory_gb": 1.0,
             "judged": {"ab": {"translated": {**judged, "paired": 5.0}}},
         },
     }
     text = table({k: {**v, "counts": counts} for k, v in found.items()})
-    cells = "ours+features (5 steps)", "1", "5", "1", "0.200", "1.00", "30.0 ± 1.0"
-    assert "| " + " | ".join((*cells, "5.0", "0.25")) + " |" in text
+    cells = "ours+features (5 steps)", "1", "5", "1", "0.200", "0.400", "1.00"
+    assert "| " + " | ".join((*cells, "30.0 ± 1.0", "5.0", "0.25")) + " |" in text

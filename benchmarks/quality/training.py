@@ -87,13 +87,14 @@ def pairs_forever(data, run):
 
 def train(contender, batches, progress, steps, seconds):
     """Trains for so many steps or seconds; returns a dict of what it took."""
-    clock, losses, done = Clock(), [], 0
+    clock, cpu, losses, done = Clock(), Clock(), [], 0
     while (share := done / steps if steps else clock.total() / seconds) < 1:
         progress.assign(share)
-        begun = time.perf_counter()
+        begun, cpu_begun = time.perf_counter(), time.process_time()
         step = contender.train_step(*next(batches))
         step = {name: float(loss) for name, loss in step.items()}  # waits for the step
         clock.add(contender.phase, time.perf_counter() - begun)
+        cpu.add(contender.phase, time.process_time() - cpu_begun)
         done += 1
         # The means since a multiple of 25 steps, where they are means.
         if done % 25 == 0 or done in (1, steps):
@@ -104,6 +105,7 @@ def train(contender, batches, progress, steps, seconds):
     return {
         "steps_done": done,
         "training_seconds": round(clock.total(), 3),
+        "cpu_seconds": round(cpu.total(), 3),  # of all cores: hardly varies with load
         "seconds_per_step": {p: round(clock.step(p), 4) for p in clock.phases},
         "peak_memory_gb": round(resident_memory(peak=True) / 1e9, 3),
         "losses": losses,
