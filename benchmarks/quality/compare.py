@@ -15,10 +15,10 @@ What counts as training: every step, including the wait for its batch; not readi
 images into memory before, and not compiling: the first three steps of a program count
 as much as the mean of those after them. With `--steps`, the same command gives the same
 numbers on the same machine; with `--seconds`, a busy machine makes fewer steps, so
-compare only what ran on an equally busy one, or CPU seconds. A curve over time is several budgets
-(`--seconds 30 60 150`), each a training of its own, as the learning rate falls to 0 at
-the end of each. Memory is the peak of the process in training, TensorFlow (0.5 GB)
-included.
+compare only what ran on an equally busy one, or CPU seconds. A curve over time is
+several budgets (`--seconds 30 60 150`), each a training of its own, as the learning
+rate falls to 0 at the end of each. Memory is the peak of the process in training,
+TensorFlow (0.5 GB) included.
 
 Less is better in every column. KID is times 1000, against the real test images; of
 one seed it stands with its standard error, of several with the standard deviation over
