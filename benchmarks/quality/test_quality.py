@@ -83,7 +83,7 @@ def test_a_contender_runs_and_repeats_itself(method):
     "method",
     [
         *OURS[:2],
-        OURS[10],
+        OURS[10].replace("+gate", ""),  # the gate is slow where all must change
         "keras-io+filters=8+blocks=1+rate=2e-3",
         "fastcut+filters=8+blocks=1+rate=2e-3",
         "cut+filters=8+blocks=1+rate=2e-3",
