@@ -83,7 +83,7 @@ def test_ends_on_interrupt_with_one_line(tmp_path):
     while not started.exists() and time.monotonic() < end:
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert out.splitlines()[-1].startswith("Stopped")
     assert "Traceback" not in out + err

@@ -478,7 +478,7 @@ def test_numpy_s_whole_numbers_are_whole_numbers(made, kind):
     shape = (kind(16), kind(16), kind(3))
     assert models.unet_generator(shape, kind(2)).output_shape == (None, 16, 16, 3)
     big = np.zeros((200, 200, 3), "uint8")
-    result = translation.translate(made.same, big, kind(96), kind(24), kind(2))
+    result = translation.translate(made.same, big, kind(96), kind(24))
     np.testing.assert_array_equal(result, big)
 
 
