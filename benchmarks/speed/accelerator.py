@@ -34,14 +34,20 @@ def add_isa_option(parser):
     )
 
 
-def limit_isa(isa):
-    """Starts this program again, with the libraries' instructions limited to `isa`.
+def isa_limits(isa):
+    """The environment that limits the libraries' instructions; none for None.
 
     oneDNN, which computes convolutions for TensorFlow and PyTorch, and PyTorch's own
-    kernels read it from the environment. `isa` None, or a limit that holds, returns.
+    kernels read it.
     """
     limits = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
-    if isa and any(os.environ.get(name) != value for name, value in limits.items()):
+    return limits if isa else {}
+
+
+def limit_isa(isa):
+    """Starts this program again under `isa_limits`, unless they hold already."""
+    limits = isa_limits(isa)
+    if any(os.environ.get(name) != value for name, value in limits.items()):
         os.environ.update(limits)
         sys.stdout.flush()
         os.execv(sys.executable, [sys.executable, *sys.argv])

@@ -12,6 +12,7 @@ import json
 import os
 import statistics
 
+import accelerator
 from jupyter_client.manager import start_new_kernel
 
 WAYS = {
@@ -85,9 +86,9 @@ def main():
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--isa", choices=("avx2",), help="the most oneDNN may use")
+    accelerator.add_isa_option(parser)
     options = parser.parse_args()
-    limit = {"ONEDNN_MAX_CPU_ISA": options.isa.upper()} if options.isa else {}
+    limit = accelerator.isa_limits(options.isa)
     ways = {way: (environment, "") for way, environment in WAYS.items()}
     ways["default, after from_generator"] = {}, PATCH
     results = {way: [] for way in ways}
