@@ -10,14 +10,17 @@ class PixelOptimizer:
 
     `image`, `(1, height, width, 3)`, RGB in [0, 255], is the start; `evaluate` returns
     the `TERMS` of such an image, and the gradient of the last, which is minimised.
+    `jit_compile`: make one XLA cluster of a step's move and its evaluation.
     """
 
     slots = ("image", "steps", "gradient", "terms")  # the tensors of the state
 
-    def __init__(self, image, evaluate):
+    def __init__(self, image, evaluate, jit_compile=False):
         self.image, self.evaluate, self.evaluations = image, evaluate, 0
         self.steps, self.gradient = tf.constant(0, tf.int64), tf.zeros_like(image)
         self.terms = tf.zeros(len(TERMS), image.dtype)
+        if jit_compile:
+            self._try_move = tf.function(self._try_move, jit_compile=True)
 
     def state(self):
         """Return the state: a dictionary of tensors."""
@@ -40,6 +43,11 @@ class PixelOptimizer:
         self.evaluations += 1
         return self.evaluate(image)
 
+    def _try_move(self, move, *state):
+        """Return what `move` makes of the state, the image last, and its evaluation."""
+        *state, image = move(*state)
+        return *state, image, *self.evaluate(image)
+
     def warm_start(self, previous):
         """Start from what `previous` learned about an image of another size."""
         # L-BFGS starts afresh: pairs of smooth moves misjudge the fine detail that a
@@ -59,8 +67,8 @@ class Adam(PixelOptimizer):
     slots = (*PixelOptimizer.slots, "momentum", "velocity", "age", "mean")
     beta_1, beta_2, average = 0.9, 0.99, 0.99  # decays: of the moments, of the average
 
-    def __init__(self, image, evaluate, learning_rate=5.0):
-        super().__init__(image, evaluate)
+    def __init__(self, image, evaluate, jit_compile=False, learning_rate=5.0):
+        super().__init__(image, evaluate, jit_compile)
         # Callbacks may assign to it, or put a number in its place.
         self.learning_rate = tf.Variable(learning_rate, dtype=image.dtype)
         self.momentum = self.velocity = self.mean = tf.zeros_like(image)
@@ -68,11 +76,13 @@ class Adam(PixelOptimizer):
 
     def _descend(self):
         self.age, dtype = self.age + 1, self.image.dtype
-        self.image, self.momentum, self.velocity, self.mean = _adam(
-            *(self.image, self.gradient, self.momentum, self.velocity, self.mean),
+        self.evaluations += 1
+        *moments, self.image, self.terms, self.gradient = self._try_move(
+            *(_adam, self.image, self.gradient),
+            *(self.momentum, self.velocity, self.mean),
             *(tf.cast(self.learning_rate, dtype), tf.cast(self.age, dtype)),
         )
-        self.terms, self.gradient = self._evaluate(self.image)
+        self.momentum, self.velocity, self.mean = moments
 
     def warm_start(self, previous):
         """Start from the rate and the moments of `previous`, resized."""
@@ -100,8 +110,8 @@ class LBFGS(PixelOptimizer):
     memory = 10  # pairs of moves and gradient changes
     first_move = 2.0  # of the first step: levels of [0, 255], root mean square
 
-    def __init__(self, image, evaluate):
-        super().__init__(image, evaluate)
+    def __init__(self, image, evaluate, jit_compile=False):
+        super().__init__(image, evaluate, jit_compile)
         self._clear_memory()
 
     def _clear_memory(self):
@@ -125,14 +135,15 @@ class LBFGS(PixelOptimizer):
 
     def _descend(self, max_trials=10):
         start, last = self.image, self.gradient
-        direction, derivative = _two_loops(last, self.pairs, self.first_move)
+        direction, derivative, image, terms, gradient = self._first_trial()
         if derivative >= 0:  # uphill: rounding has spoilt the memory
             self._clear_memory()
-            direction, derivative = _two_loops(last, self.pairs, self.first_move)
+            direction, derivative, image, terms, gradient = self._first_trial()
         before, derivative, size = float(self.terms[-1]), float(derivative), 1.0
-        for _ in range(max_trials):
-            image = start + size * direction
-            terms, gradient = self._evaluate(image)
+        for trial in range(max_trials):
+            if trial:
+                image = start + size * direction
+                terms, gradient = self._evaluate(image)
             value = float(terms[-1])
             if value <= before + 1e-4 * size * derivative:
                 move, change = image - start, gradient - last
@@ -148,22 +159,27 @@ class LBFGS(PixelOptimizer):
         else:
             self._clear_memory()
 
+    def _first_trial(self):
+        self.evaluations += 1
+        state = self.image, self.gradient, self.pairs, self.first_move
+        return self._try_move(_two_loops, *state)
+
 
 # These are traced for one size, then once more for any size, however many the runs.
 @tf.function(reduce_retracing=True)
 def _adam(image, gradient, m, v, mean, rate, count):
-    """Return the image after a step, its moments, and the mean of the images."""
+    """Return the moments after a step, the mean of the images, and the image."""
     m += (1 - Adam.beta_1) * (gradient - m)
     v += (1 - Adam.beta_2) * (tf.square(gradient) - v)
     move = rate * (m / (1 - Adam.beta_1**count))
     move /= tf.sqrt(v / (1 - Adam.beta_2**count)) + 1e-12
     image = tf.clip_by_value(image - move, 0.0, 255.0)
-    return image, m, v, mean + (1 - Adam.average) * (image - mean)
+    return m, v, mean + (1 - Adam.average) * (image - mean), image
 
 
 @tf.function(reduce_retracing=True)
-def _two_loops(gradient, pairs, first_move):
-    """Return the direction to move in, and the loss's derivative along it."""
+def _two_loops(image, gradient, pairs, first_move):
+    """Return the direction to move in, the derivative along it, and the image there."""
     # An empty place, all zeros, changes nothing.
     q, alphas = gradient, []
     for move, change, curvature in reversed(pairs):
@@ -176,7 +192,7 @@ def _two_loops(gradient, pairs, first_move):
     q *= tf.where(curvature > 0, scale, first)
     for (move, change, curvature), alpha in zip(pairs, reversed(alphas), strict=True):
         q += (alpha - tf.math.divide_no_nan(_dot(change, q), curvature)) * move
-    return -q, -_dot(q, gradient)
+    return -q, -_dot(q, gradient), image - q
 
 
 def _dot(a, b):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from gan_style.hardware.devices import recommend
 from gan_style.style_transfer import inputs
 from gan_style.style_transfer.callbacks import ProgressBar, callback_list
 from gan_style.style_transfer.checkpoints import SavedRun, fingerprint
@@ -82,7 +83,7 @@ class StyleTransfer(StyleProblem):
     def run(
         self, steps=None, scales=None, optimizer="lbfgs", initial="content",
         callbacks=(), progress=True, checkpoint=None, save_every=25, branch_from=None,
-        tile_size=None, learning_rate=None,
+        tile_size=None, learning_rate=None, jit_compile=None,
     ):  # fmt: skip
         """Paint, from coarse to fine.
 
@@ -105,6 +106,8 @@ class StyleTransfer(StyleProblem):
             tile_size: int, rows and columns of a tile in pixels, for large images; the
                 result is the same. None for one piece.
             learning_rate: float, of Adam, in levels of [0, 255]; 5 by default.
+            jit_compile: bool, whether XLA compiles a step, of an image without tiles;
+                by default where `hardware.recommend()` says so (on GPUs).
 
         Returns:
             A `Result`: `.image`, uint8 `(height, width, 3)`, and `.history`.
@@ -118,6 +121,8 @@ class StyleTransfer(StyleProblem):
             check_choice(owner, "optimizer with learning_rate", optimizer, ("adam",))
             check_number(owner, "learning_rate", learning_rate, 0, 1e4)
             settings = {"learning_rate": learning_rate}
+        xla = recommend().jit_compile if jit_compile is None else jit_compile
+        xla = xla and tile_size is None
         scales, steps = schedule = check_schedule(self.size, scales, steps)
         if not isinstance(initial, str) or os.path.isfile(os.path.expanduser(initial)):
             initial = inputs.rgb_array("initial", initial)
@@ -138,7 +143,7 @@ class StyleTransfer(StyleProblem):
             image = inputs.resize(image, self.shape_at(scales[scale]), self.dtype)
             params = {"epochs": len(scales), "steps": steps[scale], "verbose": 1}
             callbacks.set_params(params)
-            return OPTIMIZERS[optimizer](image, loss, **settings)
+            return OPTIMIZERS[optimizer](image, loss, xla, **settings)
 
         first, start = saved.scale, saved.image
         start = self.start(initial, scales[first]) if start is None else start

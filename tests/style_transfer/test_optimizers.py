@@ -179,3 +179,20 @@ def test_adam_carries_its_moments_to_another_size():
     assert float(tf.reduce_mean(large.momentum)) == pytest.approx(
         float(tf.reduce_mean(small.momentum)), rel=0.1
     )
+
+
+@pytest.mark.parametrize("kind", [LBFGS, Adam])
+def test_compiled_by_xla_a_step_is_one_call_with_the_same_result(kind):
+    evaluate, _, _, seen = quadratic()
+    start = tf.fill(SHAPE, tf.constant(128.0, "float64"))
+    plain, compiled = kind(start, evaluate), kind(start, evaluate, jit_compile=True)
+    for _ in range(6):
+        plain.step()
+    before = len(seen)
+    for _ in range(6):
+        compiled.step()
+    # Python ran at the start, and in tracing: with no pairs, then with some.
+    assert len(seen) - before <= 3
+    assert compiled.evaluations == plain.evaluations == 7
+    np.testing.assert_allclose(compiled.image, plain.image, rtol=1e-9)
+    np.testing.assert_allclose(compiled.terms, plain.terms, rtol=1e-6)

@@ -59,6 +59,19 @@ def test_the_loss_falls(optimizer):
     assert history["total"][-1] < 0.7 * history["total"][0]
 
 
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_compiled_by_xla_the_result_is_the_same_to_rounding(optimizer):
+    plain, compiled = (
+        run(transfer(), optimizer=optimizer, scales=[16, 32], jit_compile=xla)
+        for xla in (False, True)
+    )
+    np.testing.assert_allclose(
+        compiled.history["total"], plain.history["total"], rtol=1e-4
+    )
+    difference = compiled.image.astype(int) - plain.image
+    assert np.abs(difference).max() <= 1  # rounding to whole levels
+
+
 def test_the_total_is_the_weighted_sum():
     made = transfer(content_weight=2.0, style_weight=3.0, total_variation_weight=0.5)
     history = run(made, scales=[32]).history
