@@ -12,7 +12,7 @@ from gan_style.hardware.memory import run_after
 from gan_style.inference.translation import translate
 from gan_style.layers import ImagePool
 from gan_style.training.adversarial import AdversarialModel, averaged_copy
-from gan_style.training.guards import check_shapes
+from gan_style.training.guards import check_float, check_shapes
 from gan_style.utils.checks import check_choice, check_int, check_number
 
 LOSSES = (
@@ -192,6 +192,7 @@ class CycleGAN(AdversarialModel):
                 "domain, use translate(images, 'ab'), or predict of generator_ab."
             )
         a, b = inputs
+        check_float("CycleGAN", a, b)
         return (
             self.generator_ab(a, training=training),
             self.generator_ba(b, training=training),

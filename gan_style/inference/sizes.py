@@ -72,8 +72,8 @@ def compile_for_any_size(generator, owner="compile_for_any_size"):
     multiple = next((n for n in _MULTIPLES if keeps_size(7 * n, 11 * n)), None)
     if multiple is None:
         raise ValueError(
-            f"{owner}: generator is a network that changes the size of images, but "
-            "must keep it. Pass a generator, such as unet_generator's."
+            f"{owner}: generator changes the size of images, or has a model inside, "
+            "which accepts one size. Pass a flat one, such as unet_generator's."
         )
     # On fewer pixels, some mirroring paddings and convolutions fail.
     sides = range(multiple, 7 * multiple, multiple)

@@ -149,6 +149,7 @@ def _ramp(size, overlap):
 
 def _check_image(image, channels):
     """Return an image or a batch as uint8 or float32, with the network's channels."""
+    image = bytes(image) if isinstance(image, bytearray) else image
     if isinstance(image, (str, bytes, os.PathLike)) or hasattr(image, "getexif"):
         image = read_image(image)
         if channels == 1:

@@ -22,7 +22,8 @@ _OPTIONS += ("histogram_freq", "embeddings_freq")
 
 def callback_list(transfer, callbacks, optimizer):
     """Return a `CallbackList`, or say which callback cannot work and what to use."""
-    callbacks = [c for c in keras.tree.flatten(callbacks) if c is not None]
+    flat = keras.tree.flatten(callbacks)
+    callbacks = [c for x in flat if x for c in getattr(x, "callbacks", [x])]
     for callback in callbacks:
         if problem := _problem(callback, optimizer):
             name = type(callback).__name__

@@ -1,5 +1,6 @@
 """What a GAN needs to be compiled, trained, resumed and saved with two optimizers."""
 
+import zlib
 from contextlib import contextmanager
 
 import keras
@@ -87,8 +88,8 @@ class AdversarialModel(keras.Model):
                 "jit_compile=False and steps_per_execution=1."
             )
         guards.check_weights(owner, self)
-        super().compile(optimizer=None, auto_scale_loss=False, **options)
         both = [*map(self._optimizer, (generator_optimizer, discriminator_optimizer))]
+        super().compile(optimizer=None, auto_scale_loss=False, **options)
         self.generator_optimizer, self.discriminator_optimizer = both
         # Built now, so that loaded weights find their places.
         self.generator_optimizer.build(self.generator_variables)
@@ -97,7 +98,13 @@ class AdversarialModel(keras.Model):
 
     def _optimizer(self, optimizer):
         optimizer = optimizer or keras.optimizers.Adam(2e-4, beta_1=0.5)
-        optimizer = keras.optimizers.get(optimizer)
+        try:
+            optimizer = keras.optimizers.get(optimizer)
+        except ValueError as error:
+            raise ValueError(
+                f"{type(self).__name__}.compile: got {optimizer!r}, but must be two "
+                "optimizers, one for each kind of network. The losses are built in."
+            ) from error
         layers = [x for name in self.NETWORKS for x in getattr(self, name).layers]
         scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
         if not scaled and any(layer.compute_dtype == "float16" for layer in layers):
@@ -121,7 +128,8 @@ class AdversarialModel(keras.Model):
         guards.check_weights(owner, self)  # some may be frozen by now
         options = guards.check_call(self, "fit", args, kwargs)
         callbacks = guards.check_callbacks(self, owner, options.get("callbacks"))
-        options["callbacks"] = [*callbacks, guards.KeepOptimizersInStep()]
+        first, last = guards.RecordWeights(), guards.KeepInStep()
+        options["callbacks"] = [first, *callbacks, last]
         patch_keras_saving_leak()
         self.follow_weights()
         try:
@@ -166,6 +174,7 @@ class AdversarialModel(keras.Model):
                 f"{type(self).__name__}: a batch is one part, but must be a pair (a, b)"
                 ". Pass x and y, or zip two datasets: tf.data.Dataset.zip((a, b))."
             )
+        guards.check_float(type(self).__name__, a, b)
         return self._at_least_one(a), self._at_least_one(b), tf.shape(a)[0]
 
     def _at_least_one(self, images):
@@ -231,28 +240,27 @@ class AdversarialModel(keras.Model):
                     kept.assign(weight)
 
     def follow_weights(self, trained=False):
-        """Starts averages afresh of weights set from outside, as sums of bits tell."""
-        sums = [
-            np.sum(np.atleast_1d(w).view(f"u{w.itemsize}"), dtype="uint64")
-            for network, _ in self.averages()
-            for w in network.get_weights()
-        ]
-        known = self._trained
+        """Starts averages afresh whose network alone was set from outside."""
+        pairs, known = self.averages(), self._trained
+        sums = [_checksum(network) for pair in pairs for network in pair]
         self._trained = now = np.array([int(self.steps_done.numpy()), *sums], "uint64")
         # Another step is from a loop of one's own.
-        same_step = known is not None and known[0] == now[0]
-        if not trained and same_step and not np.array_equal(known, now):
-            for network, average in self.averages():
+        if trained or known is None or known[0] != now[0]:
+            return
+        changed = (known != now)[1:].reshape(-1, 2)
+        for (network, average), (own, its) in zip(pairs, changed, strict=True):
+            if own and not its:
                 average.set_weights(network.get_weights())
+                self.follow_weights(trained=True)
 
     def save_own_variables(self, store):
         super().save_own_variables(store)
         if self._trained is not None:
-            store["trained"] = self._trained
+            store["checksums"] = self._trained
 
     def load_own_variables(self, store):
         own = {name: store[name] for name in store.keys()}
-        trained = own.pop("trained", None)  # which files of version 0.1 lack
+        trained = own.pop("checksums", None)  # which files of version 0.1 lack
         self._trained = None if trained is None else np.array(trained, "uint64")
         super().load_own_variables(own)
 
@@ -273,6 +281,11 @@ class AdversarialModel(keras.Model):
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
+
+
+def _checksum(network):
+    weights = map(np.ascontiguousarray, network.get_weights())
+    return zlib.crc32(np.array([zlib.crc32(w) for w in weights], "uint32"))
 
 
 def averaged_copy(network):

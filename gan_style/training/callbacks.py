@@ -195,7 +195,12 @@ class LossCurves(_Figures):
         file = self.folder and self.folder / "losses.csv"
         if file and epoch and not self._rows and file.exists():
             self._rows = _read_rows(file, epoch)
-        losses = {name: float(value) for name, value in (logs or {}).items()}
+        logs = {name: np.asarray(value) for name, value in (logs or {}).items()}
+        losses = {
+            n: float(v)
+            for n, v in logs.items()
+            if v.size == 1 and v.dtype.kind in "fiub"
+        }
         self._rows.append({"epoch": epoch + 1, **losses})
         if file:
             with (

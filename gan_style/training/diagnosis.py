@@ -85,7 +85,7 @@ class Diagnosis(keras.callbacks.Callback):
                 "Diagnosis: the model is a Pix2Pix, but must be a CycleGAN. Pass pairs "
                 "to fit as validation_data, whose losses tell as much."
             )
-        self._in_a_row = Counter()
+        self.findings, self._in_a_row = [], Counter()
         self._good = None  # step and values of the last good state
         self._recent = Counter()  # sums of the losses since the last check
 

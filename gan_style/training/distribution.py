@@ -7,7 +7,7 @@ Keras' `fit` does not (3.15), so `train` runs the step: see docs/distributed.md.
 import tensorflow as tf
 
 from gan_style.training.checkpoints import load_state, save_state, weights_are_finite
-from gan_style.training.guards import check_batch_size
+from gan_style.training.guards import check_batch_size, warn_of_ended
 from gan_style.utils.checks import check_int, check_path, summarize
 from gan_style.utils.files import check_writable
 
@@ -60,6 +60,8 @@ def train(model, dataset, steps, folder=None, every=500, report=None):
     cursor.step = first = int(model.steps_done.numpy())
     if (left := steps - first) <= 0:
         return
+    model.follow_weights()
+    warn_of_ended(model)
 
     def share(context):
         worker, workers = context.input_pipeline_id, context.num_input_pipelines
@@ -82,6 +84,7 @@ def train(model, dataset, steps, folder=None, every=500, report=None):
         model.reset_metrics()
         if states:
             states.save(model, done)
+    model.follow_weights(trained=True)
 
 
 class _States:

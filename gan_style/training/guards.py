@@ -68,14 +68,22 @@ def check_call(model, method, args, kwargs):
         if given.get(name) is not None:
             raise ValueError(f"{owner}: {name} must be None: all images count alike.")
     for name in ("x", "y", "validation_data"):
-        value = given.get(name)
+        value, shapes = given.get(name), model.batch_shapes()
         if isinstance(value, tf.data.Dataset):
-            _check_spec(owner, name, value.element_spec, model.batch_shapes())
+            if value.cardinality() == 0:
+                raise ValueError(f"{owner}: {name} has 0 batches, but must have some.")
+            _check_spec(owner, name, value.element_spec, shapes)
             continue
-        for array in keras.tree.flatten(value):
-            if hasattr(array, "__array__"):
-                check_range(owner, name, array)
-    if method in ("fit", "evaluate"):
+        if isinstance(value, keras.utils.PyDataset):
+            value = value[0]
+        parts = value if isinstance(value, (tuple, list)) else [value]
+        for part, shape in zip(parts, shapes[name == "y" :], strict=False):
+            if hasattr(part, "__array__"):
+                check_range(owner, name, part)
+                remedy = "The first axis counts images."
+                check_shapes(owner, remedy, **{name: (part.shape, shape)})
+    replicas = model.distribute_strategy.num_replicas_in_sync
+    if method in ("fit", "evaluate", "predict"):
         x, size = given.get("x"), given.get("batch_size")
         if isinstance(x, tf.data.Dataset):
             shape = keras.tree.flatten(x.element_spec)[0].shape
@@ -87,10 +95,25 @@ def check_call(model, method, args, kwargs):
                     "that can cost a third of the time. Use tf.numpy_function instead.",
                     stacklevel=3,
                 )
-        elif hasattr(x, "__len__"):
-            size = min(size or 32, len(x))
-        check_batch_size(owner, size, model.distribute_strategy.num_replicas_in_sync)
+        elif isinstance(x, (tuple, list)) or hasattr(x, "__array__"):
+            count = len(keras.tree.flatten(x)[0])
+            size = min(size or 32, count)
+            if method == "predict":  # Keras would give a replica nothing
+                check_batch_size(owner, count % size, replicas, "number of images")
+        check_batch_size(owner, size, replicas)
+    if (size := given.get("validation_batch_size")) is not None:
+        check_batch_size(owner, size, replicas, "validation_batch_size")
     return given
+
+
+def check_float(owner, *images):
+    """Refuse whole numbers at the door that every batch passes."""
+    for part in images:
+        if not keras.backend.is_float_dtype(part.dtype):
+            raise ValueError(
+                f"{owner}: a batch is {part.dtype.name}, but must be float32 in [-1, 1]"
+                ". Pass images / 127.5 - 1."
+            )
 
 
 def _uses_generator(dataset):
@@ -114,12 +137,12 @@ def _check_spec(owner, name, spec, shapes):
             )
 
 
-def check_batch_size(owner, size, replicas):
+def check_batch_size(owner, size, replicas, name="batch_size"):
     """Refuse batches that replicas cannot share."""
     if size is not None and size % replicas:
         raise ValueError(
-            f"{owner}: batch_size is {size}, but must be a multiple of the {replicas} "
-            f"replicas, which share it. Pass batch_size={size + -size % replicas}."
+            f"{owner}: {name} is {size}, but must be a multiple of the {replicas} "
+            f"replicas, which share it. Use {max(replicas, size - size % replicas)}."
         )
 
 
@@ -159,10 +182,16 @@ class BothOptimizers:
     def __bool__(self):
         return False  # for what Keras does with a model's only optimizer
 
+    def __getattr__(self, name):
+        raise AttributeError(
+            f"model.optimizer, which stands for both optimizers, has no {name}. Use "
+            "model.generator_optimizer or model.discriminator_optimizer."
+        )
+
     @property
     def learning_rate(self):
         """The first optimizer's; setting it changes both in proportion."""
-        return self.optimizers[0].learning_rate
+        return _Rate(rate_of(self.optimizers[0])).of(self)
 
     @learning_rate.setter
     def learning_rate(self, rate):
@@ -171,24 +200,54 @@ class BothOptimizers:
             optimizer.learning_rate = rate_of(optimizer) * factor
 
 
-class KeepOptimizersInStep(keras.callbacks.Callback):
-    """Warns of rates of 0; as the last one, follows what `EarlyStopping` restores."""
+class _Rate(float):
+    """A rate as a callback reads it, which it may also assign to."""
 
-    warned = False
+    def of(self, both):
+        self.both = both
+        return self
 
-    def on_epoch_begin(self, epoch, logs=None):
-        if not self.warned and not any(map(rate_of, self.model.optimizer.optimizers)):
-            self.warned = True
+    def assign(self, rate):
+        self.both.learning_rate = rate
+
+    def numpy(self):
+        return float(self)
+
+
+def warn_of_ended(model):
+    """Warn of schedules at whose end nothing is learned any more."""
+    for kind in ("generator", "discriminator"):
+        optimizer = getattr(model, f"{kind}_optimizer")
+        rate, now = optimizer._learning_rate, int(optimizer.iterations.numpy())
+        if not isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+            continue
+        if not any(float(rate(now + later)) for later in (0, 1, 1000)):
             warnings.warn(
-                "fit: both learning rates are 0, as their schedules have ended, so no "
-                "weight will change. Compile again with new optimizers to train on.",
+                f"fit: the schedule of the learning rate of {kind}_optimizer has ended "
+                f"at 0, so no {kind} will change. Compile again with new optimizers.",
                 stacklevel=2,
             )
 
+
+class RecordWeights(keras.callbacks.Callback):
+    """As the first one, notes the weights before other callbacks may set them."""
+
+    def on_train_begin(self, logs=None):
+        warn_of_ended(self.model)
+
     def on_epoch_end(self, epoch, logs=None):
+        self.model.follow_weights(trained=True)
+
+
+class KeepInStep(keras.callbacks.Callback):
+    """As the last one, makes averages and optimizers follow what others restore."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.follow_weights()
         self.trained = int(self.model.steps_done.numpy())
 
     def on_train_end(self, logs=None):
+        self.model.follow_weights()
         steps = int(self.model.steps_done.numpy())
         for optimizer in self.model.optimizer.optimizers:
             optimizer.iterations.assign_sub(getattr(self, "trained", steps) - steps)

@@ -339,3 +339,8 @@ def test_says_when_there_are_no_losses():
         plotting.loss_curves({"epoch": [1]})
     with pytest.raises(ValueError, match="values is {}"):
         plotting.bars({}, "error")
+
+
+def test_keras_history_with_rare_validation_is_drawn():
+    losses = {"x": [4.0, 3.0, 2.0, 1.0], "val_x": [2.0, 1.0], "epoch": [1, 2, 3, 4]}
+    assert len(plotting.loss_curves(losses).axes[0].lines) == 2

@@ -84,7 +84,7 @@ def test_fit_gives_the_next_size_that_is_accepted():
     [
         (
             lambda: patch_discriminator((16, 16, 3), 2),
-            "must keep it",
+            "changes the size",
         ),
         (lambda: keras.Sequential([layers.Dense(3)]), "built keras.Model"),
         (

@@ -18,7 +18,7 @@ from gan_style import (
     patch_discriminator,
     unet_generator,
 )
-from gan_style.training import constant_then_linear
+from gan_style.training import constant_then_linear, guards, train
 
 
 def compiled(rate=1e-3, **options):
@@ -47,6 +47,20 @@ def images(count=2, seed=0):
 def dataset(change=lambda x: x, batch=1):
     pairs = (change(images(2, 1)), change(images(2, 2)))
     return tf.data.Dataset.from_tensor_slices(pairs).batch(batch)
+
+
+class Pairs(keras.utils.PyDataset):
+    """One batch of pairs, as users write their own data."""
+
+    def __init__(self, images):
+        super().__init__()
+        self.images = images
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return self.images, self.images
 
 
 class TestData:
@@ -99,6 +113,32 @@ class TestData:
         model = compiled()
         model.fit(dataset(), validation_data=dataset(), verbose=0)
         assert int(model.steps_done) == 2
+
+    @pytest.mark.parametrize("call", ["fit", "evaluate", "predict_on_batch"])
+    def test_whole_numbers_are_refused_wherever_they_come_from(self, call):
+        model, wrong = compiled(), np.full((2, 8, 8, 3), 200, "uint8")
+        given = (wrong, wrong) if call == "predict_on_batch" else Pairs(wrong)
+        with pytest.raises(ValueError, match=r"uint8.*must be.*in \[-1, 1\]"):
+            getattr(model, call)(given)
+
+    def test_floats_of_a_py_dataset_are_looked_at(self):
+        with pytest.raises(ValueError, match="fit: x holds numbers from 200"):
+            compiled().fit(Pairs(np.full((2, 8, 8, 3), 200.0)), verbose=0)
+
+    def test_images_of_a_python_generator_are_looked_at_in_the_step(self):
+        wrong = np.full((2, 8, 8, 3), 200, "uint8")
+        with pytest.raises(ValueError, match="a batch is uint8"):
+            compiled().fit((p for p in [(wrong, wrong)]), verbose=0)
+
+    @pytest.mark.parametrize("wrap", [lambda x: x[0], list])
+    def test_arrays_of_single_images_are_refused(self, wrap):
+        with pytest.raises(ValueError, match="x has images.*first axis counts"):
+            compiled().fit(wrap(images()), wrap(images()), verbose=0)
+
+    def test_a_source_without_test_images_is_said(self):
+        data = datasets.load("samples/fruit", 8, train_count=2, test_count=0)
+        with pytest.raises(ValueError, match="predict: x has 0 batches"):
+            compiled().predict(data.test)
 
     def test_predict_accepts_a_dataset_of_pairs(self):
         model = compiled()
@@ -264,8 +304,38 @@ class TestCallbacks:
             *(SGD(constant_then_linear(1e-3, 1, 1)) for _ in range(2)), run_eagerly=True
         )
         model.fit(images(), images(), batch_size=1, verbose=0)
-        with pytest.warns(UserWarning, match="both learning rates are 0"):
+        with pytest.warns(UserWarning, match="of generator_optimizer has ended at 0"):
             model.fit(images(), images(), batch_size=1, epochs=2, verbose=0)
+
+    def test_the_end_of_one_schedule_of_two_is_mentioned(self):
+        model = small()
+        model.compile(SGD(constant_then_linear(1e-3, 1, 1)), SGD(1e-3))
+        model.generator_optimizer.iterations.assign(2)
+        with pytest.warns(UserWarning, match="generator_optimizer has ended"):
+            guards.warn_of_ended(model)
+
+    @pytest.mark.filterwarnings("error")
+    def test_a_warm_up_from_0_is_no_end(self):
+        model = small()
+        warm_up = keras.optimizers.schedules.CosineDecay(
+            0.0, 9, warmup_target=0.1, warmup_steps=5
+        )
+        model.compile(SGD(warm_up), SGD(0.0))
+        guards.warn_of_ended(model)
+
+    def test_what_reads_the_optimizer_is_told_that_there_are_two(self):
+        both = compiled(1e-3).optimizer
+        both.learning_rate.assign(5e-4)
+        rates = [float(o.learning_rate) for o in both.optimizers]
+        assert rates == pytest.approx([5e-4, 1e-3])
+        with pytest.raises(AttributeError, match=r"no iterations.*generator_optimizer"):
+            both.iterations  # noqa: B018
+
+    def test_a_mistaken_compile_leaves_the_model_as_it_was(self):
+        model = compiled()
+        with pytest.raises(ValueError, match="compile: got 'mse'.*two optimizers"):
+            model.compile("adam", "mse")
+        model.fit(images(), images(), verbose=0)
 
 
 class TestAveragesFollow:
@@ -305,6 +375,45 @@ class TestAveragesFollow:
         loaded = keras.saving.load_model(tmp_path / "model.keras")
         loaded.generator_ab.set_weights(self.WEIGHTS)
         np.testing.assert_allclose(loaded.translate(self.X), 0.5 * self.X, atol=1e-6)
+
+    @pytest.mark.parametrize("moment", ["on_epoch_end", "on_train_end"])
+    def test_weights_that_a_callback_sets(self, model, moment):
+        callback = keras.callbacks.Callback()
+        setattr(
+            callback,
+            moment,
+            lambda *_, **__: model.generator_ab.set_weights(self.WEIGHTS),
+        )
+        pair = (random_images(2, 4, 1, seed=i) for i in (5, 6))
+        model.fit(*pair, batch_size=1, callbacks=callback, verbose=0)
+        np.testing.assert_allclose(model.translate(self.X), 0.5 * self.X, atol=1e-6)
+
+    def test_what_early_stopping_restores_keeps_its_averages(self, model):
+        stop = keras.callbacks.EarlyStopping(
+            "generators", min_delta=1e9, mode="min", restore_best_weights=True
+        )
+        pair = [random_images(2, 4, 1, seed=i) for i in (5, 6)]
+        model.fit(*pair, batch_size=1, epochs=3, callbacks=stop, verbose=0)
+        raw = np.asarray(model.generator_ab(self.X))
+        assert np.abs(model.translate(self.X) - raw).max() > 1e-4
+
+    def test_weights_in_another_order(self):
+        model = compiled()
+        model.fit(images(), images(), verbose=0)
+        turned = [w[..., ::-1] for w in model.generator_ab.get_weights()]
+        model.generator_ab.set_weights(turned)
+        raw = np.asarray(model.generator_ab(images()))
+        np.testing.assert_allclose(model.translate(images()), raw, atol=1e-5)
+
+    def test_weights_set_after_train(self):
+        data = datasets.load("samples/fruit", 16, train_count=2, test_count=0)
+        model = small(16)
+        model.compile()
+        train(model, data.train, steps=2)
+        other = small(16, seed=5).generator_ab
+        model.generator_ab.set_weights(other.get_weights())
+        x = random_images(1)
+        np.testing.assert_allclose(model.translate(x), np.asarray(other(x)), atol=1e-5)
 
     def test_weights_set_before_more_training(self, model):
         model.generator_ab.set_weights(self.WEIGHTS)
