@@ -225,7 +225,6 @@ def resumable(model, options):
     if cursor is None:
         yield
         return
-    options.setdefault("shuffle", False)  # the dataset shuffles; Keras would warn
     steps = options.pop("steps_per_epoch", None)
     if steps is None:
         steps = cursor.steps_per_epoch

@@ -88,6 +88,8 @@ def check_call(model, method, args, kwargs):
         if isinstance(x, tf.data.Dataset):
             shape = keras.tree.flatten(x.element_spec)[0].shape
             size = shape[0] if shape.rank else None
+            if method == "fit":
+                given.setdefault("shuffle", False)  # Keras cannot, and would warn
             if method == "fit" and _uses_generator(x):
                 warnings.warn(
                     f"{owner}: x uses tf.data.Dataset.from_generator, after which "
