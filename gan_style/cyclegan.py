@@ -114,19 +114,10 @@ class CycleGAN(AdversarialModel):
     )
 
     def __init__(
-        self,
-        generator_ab,
-        generator_ba,
-        discriminator_a,
-        discriminator_b,
-        validity_weight=1.0,
-        reconstruction_weight=10.0,
-        identity_weight=2.0,
-        pool_size=50,
-        seed=None,
-        average_decay=0.999,
-        **kwargs,
-    ):
+        self, generator_ab, generator_ba, discriminator_a, discriminator_b,
+        validity_weight=1.0, reconstruction_weight=10.0, identity_weight=2.0,
+        pool_size=50, seed=None, average_decay=0.999, **kwargs,
+    ):  # fmt: skip
         networks = (generator_ab, generator_ba, discriminator_a, discriminator_b)
         super().__init__(*networks, **kwargs)
         owner = "CycleGAN"
@@ -175,10 +166,8 @@ class CycleGAN(AdversarialModel):
         """Pairs of a generator and its running average, where averages are kept."""
         if self.average_decay is None:
             return ()
-        return (
-            (self.generator_ab, self.averaged_ab),
-            (self.generator_ba, self.averaged_ba),
-        )
+        ab, ba = self.averaged_ab, self.averaged_ba
+        return (self.generator_ab, ab), (self.generator_ba, ba)
 
     def batch_shapes(self):
         """Shapes of the two parts of a training batch, with None for open sizes."""
@@ -193,10 +182,8 @@ class CycleGAN(AdversarialModel):
             )
         a, b = inputs
         check_float("CycleGAN", a, b)
-        return (
-            self.generator_ab(a, training=training),
-            self.generator_ba(b, training=training),
-        )
+        fake_b = self.generator_ab(a, training=training)
+        return fake_b, self.generator_ba(b, training=training)
 
     def cycle_losses(self, direction, images, targets, training=False):
         """The generators' losses in one direction, there and back.
@@ -224,14 +211,10 @@ class CycleGAN(AdversarialModel):
         validity = validity_loss(discriminator(fake, training=training))
         reconstructed = inverse_generator(fake, training=training)
         reconstruction = reconstruction_loss(images, reconstructed)
-        total = (
-            self.validity_weight * validity
-            + self.reconstruction_weight * reconstruction
-        )
-        losses = {
-            f"validity_{direction}": validity,
-            f"reconstruction_{start}": reconstruction,
-        }
+        total = self.validity_weight * validity
+        total = total + self.reconstruction_weight * reconstruction
+        losses = {f"validity_{direction}": validity}
+        losses[f"reconstruction_{start}"] = reconstruction
         if self.identity_weight:
             identity = reconstruction_loss(targets, same)
             losses[f"identity_{end}"] = identity

@@ -23,17 +23,9 @@ _CHECKED = 10_000  # a folder of more files is not looked through before trainin
 
 
 def load(
-    source,
-    image_size=128,
-    batch_size=1,
-    seed=0,
-    *,
-    train_count=None,
-    test_count=None,
-    unreadable="error",
-    swap=False,
-    cache_megabytes=1024,
-):
+    source, image_size=128, batch_size=1, seed=0, *, train_count=None, test_count=None,
+    unreadable="error", swap=False, cache_megabytes=1024,
+):  # fmt: skip
     """Load two domains of images, A and B, for training and for testing.
 
     Training images are scaled so that their shorter side is 286/256 of `image_size`,

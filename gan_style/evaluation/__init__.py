@@ -11,7 +11,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "kernel_inception_distance",
             "paired_error",
             "report",
-            "table",
         ],
         "features": ["ImageFeatures", "image_features"],
         "plotting": [

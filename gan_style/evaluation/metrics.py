@@ -157,14 +157,9 @@ def baselines(images, source, target):
 
 
 def report(
-    images,
-    translated,
-    target,
-    extractor=None,
-    source=None,
-    reconstructed=None,
-    truth=None,
-):
+    images, translated, target,
+    extractor=None, source=None, reconstructed=None, truth=None,
+):  # fmt: skip
     """Measure translated images and the baselines alike.
 
     Args:
@@ -179,7 +174,7 @@ def report(
     Returns:
         A dict: "features", the extractor's name; the numbers of "images" and "target";
         "rows", a dict for "translated" and each baseline with "kid", "kid_error" and
-        "paired_error" where known; "reconstruction_error". `table` formats it.
+        "paired_error" where known; "reconstruction_error".
     """
     check_count("report", "images", images)
     check_count("report", "translated", translated, len(images))
@@ -198,40 +193,6 @@ def report(
     if reconstructed is not None:
         found["reconstruction_error"] = paired_error(reconstructed, images)
     return found
-
-
-def table(report):
-    """Format what `report` returns as lines of text.
-
-    >>> print(table({"features": "VGG16", "images": 8, "target": 9, "rows": {
-    ...     "translated": {"kid": 0.0123, "kid_error": 0.001, "paired_error": 9.5}}}))
-    8 images against 9; KID over VGG16; less is better
-                   KID x 1000    paired error
-    translated    12.3 +-  1.0            9.5
-    errors in levels of 0 to 255
-    """
-    if not isinstance(report, dict) or not report.get("rows"):
-        got = checks.summarize(report)
-        raise ValueError(f"table: report is {got}, but must be what `report` returns.")
-    rows, end = report["rows"], "errors in levels of 0 to 255"
-    first, width = next(iter(rows.values())), max(map(len, rows))
-    begin = f"{report['images']} images against {report['target']}"
-    lines = {"": " " * width, **{name: f"{name:<{width}}" for name in rows}}
-    if "kid" in first:
-        begin += f"; KID over {report['features']}"
-        lines[""] += f"{'KID x 1000':>16}"
-    if "paired_error" in first:
-        lines[""] += f"{'paired error':>16}"
-    for name, row in rows.items():
-        if "kid" in row:
-            lines[name] += f"{1000 * row['kid']:8.1f} +-{1000 * row['kid_error']:5.1f}"
-        if "paired_error" in row:
-            lines[name] += f"{row['paired_error']:16.1f}"
-    if "reconstruction_error" in report:
-        end = f"reconstruction error {report['reconstruction_error']:.1f} ({end})"
-    elif "paired_error" not in first:
-        end = ""
-    return "\n".join([f"{begin}; less is better", *lines.values(), end]).rstrip("\n")
 
 
 def check_count(owner, name, items, count=None, what="images (height, width, 3)"):

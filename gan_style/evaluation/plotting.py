@@ -121,10 +121,10 @@ def image_grid(
     columns = max(len(checks.check_sequence(owner, "a row", row, what)) for row in rows)
     rows = [[_pixels(owner, image, map_range) for image in row] for row in rows]
     check_count(owner, "the longest row", range(columns))
-    if titles is not None:
-        check_count(owner, "titles", titles, columns, "titles")
-    if row_titles is not None:
-        check_count(owner, "row_titles", row_titles, len(rows), "titles")
+    given = ("titles", titles, columns), ("row_titles", row_titles, len(rows))
+    for name, words, count in given:
+        if words is not None:
+            check_count(owner, name, words, count, "titles")
     shapes = [image.shape[:2] for row in rows for image in row]
     height, width = np.max(shapes, axis=0).tolist()
     left = _GAP + (_SIDE if row_titles is not None else 0)
@@ -192,8 +192,7 @@ def loss_curves(history, names=("A", "B")):
         for key, color, line in zip(keys, _COLOURS, ("-", "--"), strict=False):
             values = np.asarray(losses[key], "float64")
             epochs = losses.get("epoch", ())  # which Keras' own history lacks
-            if len(epochs) != len(values):
-                epochs = range(1, len(values) + 1)
+            epochs = epochs if len(epochs) == len(values) else range(1, len(values) + 1)
             epochs = np.asarray(epochs)
             known = ~np.isnan(values)
             style = {"color": color, "ls": line, "label": labels.get(key, key)}

@@ -8,9 +8,5 @@ training on CPUs. The environment variable GAN_STYLE_FAST_CPU=0 turns all paths 
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submod_attrs={
-        "devices": ["recommend"],
-        "memory": ["DoesNotFit"],
-    },
+    __name__, submod_attrs={"devices": ["recommend"], "memory": ["DoesNotFit"]}
 )

@@ -178,8 +178,8 @@ class _Record:
         if other := [str(path) for path in other if (target / path).exists()]:
             raise ValueError(
                 f"translate_folder: target is {str(target)!r}, but must not hold files "
-                f"that it would replace: {other[0]!r}, {len(other)} files that it did "
-                "not make. Choose another one, or move them away."
+                f"that it did not make and would replace: {other[:3]}. Choose another "
+                "one, or move them away."
             )
         for name in (name for name, entry in self.entries.items() if not entry):
             # A killed run was writing it.

@@ -128,8 +128,11 @@ class AdversarialModel(keras.Model):
         guards.check_weights(owner, self)  # some may be frozen by now
         options = guards.check_call(self, "fit", args, kwargs)
         callbacks = guards.check_callbacks(self, owner, options.get("callbacks"))
-        first, last = guards.RecordWeights(), guards.KeepInStep()
-        options["callbacks"] = [first, *callbacks, last]
+        note = keras.callbacks.LambdaCallback(  # before others may set weights
+            on_train_begin=lambda logs: guards.warn_of_ended(self),
+            on_epoch_end=lambda epoch, logs: self.follow_weights(trained=True),
+        )
+        options["callbacks"] = [note, *callbacks, guards.KeepInStep()]
         patch_keras_saving_leak()
         self.follow_weights()
         try:

@@ -197,11 +197,9 @@ class SaveAndResume(keras.callbacks.Callback):
 class _AlignEpochs(keras.callbacks.Callback):
     """Starts each epoch at the model's step, and ends it where it would have ended."""
 
-    def __init__(self, cursor, steps, origin):
+    def __init__(self, cursor, steps, origin):  # steps of an epoch; where 0 begins
         super().__init__()
-        self.cursor = cursor
-        self.steps = steps  # of an epoch
-        self.origin = origin  # the step at which epoch 0 begins
+        self.cursor, self.steps, self.origin = cursor, steps, origin
 
     def on_epoch_begin(self, epoch, logs=None):
         self.cursor.step = done = int(self.model.steps_done.numpy())

@@ -205,6 +205,8 @@ class BothOptimizers:
 class _Rate(float):
     """A rate as a callback reads it, which it may also assign to."""
 
+    numpy = float.__float__
+
     def of(self, both):
         self.both = both
         return self
@@ -212,33 +214,20 @@ class _Rate(float):
     def assign(self, rate):
         self.both.learning_rate = rate
 
-    def numpy(self):
-        return float(self)
-
 
 def warn_of_ended(model):
     """Warn of schedules at whose end nothing is learned any more."""
+    schedule = keras.optimizers.schedules.LearningRateSchedule
     for kind in ("generator", "discriminator"):
         optimizer = getattr(model, f"{kind}_optimizer")
         rate, now = optimizer._learning_rate, int(optimizer.iterations.numpy())
-        if not isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
-            continue
-        if not any(float(rate(now + later)) for later in (0, 1, 1000)):
+        steps = (now, now + 1, now + 1000)
+        if isinstance(rate, schedule) and not any(float(rate(n)) for n in steps):
             warnings.warn(
                 f"fit: the schedule of the learning rate of {kind}_optimizer has ended "
                 f"at 0, so no {kind} will change. Compile again with new optimizers.",
                 stacklevel=2,
             )
-
-
-class RecordWeights(keras.callbacks.Callback):
-    """As the first one, notes the weights before other callbacks may set them."""
-
-    def on_train_begin(self, logs=None):
-        warn_of_ended(self.model)
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.model.follow_weights(trained=True)
 
 
 class KeepInStep(keras.callbacks.Callback):

@@ -211,32 +211,6 @@ def test_report_ranks_a_perfect_translation_before_the_baselines():
     for name in list(rows)[1:]:
         assert rows[name]["paired_error"] > 0
     assert rows["do nothing"]["kid"] > 10 * abs(rows["translated"]["kid"])
-    assert all(name in metrics.table(result) for name in rows)
-
-
-def test_table_says_what_stands_in_it():
-    rows = {
-        "translated": {"kid": -0.0012, "kid_error": 0.002, "paired_error": 9.25},
-        "do nothing": {"kid": 0.1, "kid_error": 0.0123, "paired_error": 40.0},
-    }
-    report = {"features": "VGG16", "images": 8, "target": 9, "rows": rows}
-    text = metrics.table({**report, "reconstruction_error": 3.14})
-    assert text.splitlines() == [
-        "8 images against 9; KID over VGG16; less is better",
-        "                KID x 1000    paired error",
-        "translated    -1.2 +-  2.0             9.2",
-        "do nothing   100.0 +- 12.3            40.0",
-        "reconstruction error 3.1 (errors in levels of 0 to 255)",
-    ]
-    for row in rows.values():
-        del row["kid"], row["kid_error"]
-    assert metrics.table(report).splitlines() == [
-        "8 images against 9; less is better",
-        "              paired error",
-        "translated             9.2",
-        "do nothing            40.0",
-        "errors in levels of 0 to 255",
-    ]
 
 
 def test_report_measures_without_an_extractor_and_with_other_colours():

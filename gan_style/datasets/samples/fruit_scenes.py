@@ -6,17 +6,7 @@ import numpy as np
 
 from gan_style.utils.checks import check_choice
 
-from .canvas import (
-    SampleRNG,
-    Sketch,
-    checked,
-    cover,
-    finish,
-    lookup,
-    mix,
-    smooth,
-    span,
-)
+from .canvas import SampleRNG, Sketch, checked, cover, finish, lookup, mix, smooth, span
 from .fruit_skins import apple_skin, orange_skin, pores
 
 _TABLES = ("_wood", "_wood", "_cloth", "_cloth", "_stone", "_plain")
