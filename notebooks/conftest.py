@@ -1,5 +1,8 @@
 """What `pytest --nbval` has to know about the notebooks."""
 
+# The Korean edition has the same cells; tests/test_korean.py compares them.
+collect_ignore = ["ko"]
+
 
 def pytest_collectstart(collector):
     """Leaves out of the comparison what differs from machine to machine.

@@ -17,6 +17,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 MARK = re.compile(r"^<!-- cell (\d+) ([0-9a-f]{8}) -->\n", re.M)
+# What a translation keeps: the targets of links, code, and formulas.
+KEPT = re.compile(r"(?<=\]\()[^)\s]+(?=\))|`[^`]+`|\$\$.+?\$\$|\$[^$\n]+\$", re.S)
 
 
 def names():

@@ -245,7 +245,6 @@ CALLS = {
     "report": lambda m, x: metrics.report(x, A, A),
     "report translated": lambda m, x: metrics.report(A, x, A),
     "report target": lambda m, x: metrics.report(A, A, x, m.features),
-    "table": lambda m, x: metrics.table(x),
     "ImageFeatures": lambda m, x: m.features(x),
     "image_features": lambda m, x: image_features.image_features(
         x if not isinstance(x, str) else "x"
