@@ -243,6 +243,8 @@ def torch_step(
     g_ab, g_ba = make().to(**last), make().to(**last)
     d_a, d_b = (discriminator().to(**last) for _ in "ab")
     if compiled:
+        # Both precisions are compiled in one process, each network anew.
+        torch._dynamo.config.recompile_limit = 64
         g_ab, g_ba, d_a, d_b = map(torch.compile, (g_ab, g_ba, d_a, d_b))
     of_generators = [*g_ab.parameters(), *g_ba.parameters()]
     of_discriminators = [*d_a.parameters(), *d_b.parameters()]

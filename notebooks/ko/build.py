@@ -66,7 +66,7 @@ def build(name):
     """The Korean notebook, as the text of its file."""
     notebook, translated = english(name), translations(name)
     for number in prose(notebook):
-        text = translated[number][1]
+        text = translated[number][1].replace("](../", "](../../")
         notebook["cells"][number]["source"] = text.splitlines(keepends=True)
     return json.dumps(notebook, ensure_ascii=False, indent=1) + "\n"
 
