@@ -29,11 +29,15 @@ class TestEdition:
         )
         assert all(a == b for a, b in pairs if b["cell_type"] == "code")
 
-    def test_formulas_code_and_links_are_the_english_ones(self, name):
+    def test_formulas_code_and_links_are_kept(self, name):
         translated = korean.translations(name)
         for number, text in korean.prose(korean.english(name)).items():
-            kept = korean.KEPT.findall(text)
-            assert sorted(korean.KEPT.findall(translated[number][1])) == sorted(kept)
+            both = text, translated[number][1]
+            ours, theirs = (
+                {" ".join(part.split()) for part in korean.KEPT.findall(one)}
+                for one in both
+            )
+            assert ours <= theirs, number
 
 
 def test_a_changed_or_missing_text_is_named(monkeypatch, tmp_path):
