@@ -36,6 +36,7 @@ import tensorflow as tf
 from PIL import Image
 from skimage import data
 
+from gan_style.hardware import recommend
 from gan_style.models.vgg import receptive_field, vgg_features
 from gan_style.style_transfer.losses import gram_matrix
 from gan_style.style_transfer.optimizers import LBFGS
@@ -256,7 +257,13 @@ def timed(function):
 
 def speed(sizes, steps, paths, methods):
     """Measures seconds a step, the methods taking turns."""
-    peaks = {name: convolution_peak(name) for name in ("float32", "bfloat16")}
+    # TensorFlow refuses convolutions in bfloat16 where the CPU has none.
+    dtypes = ["float32", "bfloat16"]
+    if not accelerator.gpu_name() and recommend().policy == "float32":
+        dtypes = ["float32"]
+        methods = [method for method in methods if "bf16" not in method]
+        print("bfloat16: left out. " + recommend().reason)
+    peaks = {name: convolution_peak(name) for name in dtypes}
     rows = []
     for size in sizes:
         content, style = images(size, paths)
@@ -327,7 +334,7 @@ def curve(rows, steps, tutorial_loss, paths, methods):
         report["tutorial"] = seconds * 4000
         print(f"  tutorial: {loss:.2f} after {steps + 1} steps, {seconds:.3f} s each;")
         print(f"  4,000 steps would take {seconds * 4000:.0f} s", flush=True)
-    for method in ("ours", "ours-bf16"):
+    for method in (name for name in methods if name.startswith("ours")):
         optimizer, step = build(method, content, style)
         begun, reached = time.perf_counter(), None
         for index in range(1, 121):

@@ -28,6 +28,7 @@ import numpy as np
 from PIL import Image
 
 from gan_style import load_pytorch_generator, resnet_generator
+from gan_style.hardware import recommend
 from gan_style.inference import export_onnx, translate, translate_folder
 from gan_style.utils.images import save_image
 
@@ -143,6 +144,15 @@ def compare_folders(count, side, filters, parts=5):
         ways["gan_style"] = functools.partial(
             translate_folder, generator, progress=False
         )
+        if recommend().policy == "mixed_bfloat16":
+            keras.config.set_dtype_policy("mixed_bfloat16")
+            half = resnet_generator((None, None, 3), filters, layout="pytorch")
+            keras.config.set_dtype_policy("float32")
+            if torch is not None:
+                half.set_weights(generator.get_weights())
+                ways["gan_style bf16"] = functools.partial(
+                    translate_folder, half, progress=False
+                )
         times = {name: [] for name in ways}
         for name, way in ways.items():
             way(home / "in0", home / "warm" / name)
