@@ -53,9 +53,8 @@ def kernel_inception_distance(
         )
     for name, features in ("features_x", x), ("features_y", y):
         if not np.isfinite(features).all():
-            raise ValueError(
-                f"{owner}: {name} is not finite, but must be. Look for NaN in images."
-            )
+            remedy = "but must be. Look for NaN in images."
+            raise ValueError(f"{owner}: {name} is not finite, {remedy}")
     size = min(1000, max(2, fewest // 2)) if subset_size is None else subset_size
     size = checks.check_int(owner, "subset_size", size)
     checks.check_number(owner, "subset_size", size, 2, fewest)

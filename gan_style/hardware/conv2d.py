@@ -1,7 +1,7 @@
 """Which path computes a layer on this machine: Keras' operations or a faster one.
 
 Each `fast_...` function computes a layer of `gan_style.layers`, or returns None where
-Keras' own operations are at least as fast (as measured on two cores with AVX-512).
+Keras' own operations are at least as fast (`benchmarks/speed/layers.py`, two cores).
 """
 
 import functools
@@ -41,13 +41,19 @@ def fast_conv2d(layer, images, training):
     rows, _, channels, filters = kernel.shape
     valid = layer.padding == "valid" and stride == 1
     wide = min(channels, filters) >= 64 and dtype == "bfloat16"
-    tile_size = winograd_tile_size(images.shape, kernel.shape, dtype)
+    zeros = 1 if (layer.padding, stride, rows) == ("same", 1, 3) else 0  # around it
+    shape = [side and side + 2 * zeros for side in images.shape[1:3]]
+    tile_size = winograd_tile_size(shape, kernel.shape, dtype)
     if valid and rows >= 4 and filters <= 4 < channels:
         result = _conv2d_by_rows(images, kernel)
     elif not (training and trains_on_cpu()):
         return None
-    elif valid and tile_size:
-        result = winograd.convolve(images, kernel, tile_size)
+    elif (valid or zeros) and tile_size:
+        height, width = (side - 2 for side in shape)  # of the result
+        pads = [[zeros, zeros + -side % tile_size] for side in (height, width)]
+        images = ops.pad(images, [[0, 0], *pads, [0, 0]])
+        result = winograd.convolve(images, kernel, tile_size, not layer.trainable)
+        result = result[:, :height, :width]
     elif wide and "avx512_bf16" in instruction_sets():
         result = im2col.convolve(images, kernel, stride, layer.padding.upper())
     else:
@@ -98,15 +104,15 @@ def fast_norm(layer, images, training):
     return tf.ensure_shape(tf.transpose(merged, (2, 0, 1, 3)), images.shape)
 
 
-def winograd_tile_size(images_shape, kernel_shape, dtype):
+def winograd_tile_size(sides, kernel_shape, dtype):
     """Return m where F(m x m, 3x3) is faster than TensorFlow's convolution, or None."""
     tile_size, channels = (4, 128) if dtype == "float32" else (2, 256)
-    *_, height, width, _ = images_shape
+    height, width = sides
     fits = (
         tuple(kernel_shape[:2]) == (3, 3)
         and min(kernel_shape[2:]) >= channels
         and None not in (height, width)
-        and (height - 2) % tile_size == (width - 2) % tile_size == 0
+        and all((n - 2) % tile_size == 0 or n > 8 * tile_size for n in sides)
     )
     return tile_size if fits and _winograd_suits(dtype) else None
 

@@ -33,12 +33,13 @@ UPSAMPLING_TAPS = np.array([_EVEN, _ODD])
 _KEPT_BYTES = 6e6
 
 
-def convolve(images, kernel, tile_size):
+def convolve(images, kernel, tile_size, frozen=False):
     """Convolve `(3, 3, channels, filters)`, stride 1, no padding, by F(m x m, 3x3).
 
-    Height and width of the images must be known, and exceed a multiple of m by 2.
+    Height and width of the images must be known, and exceed a multiple of m by 2. The
+    gradient of a `frozen` kernel is not waited for.
     """
-    return _convolve(images, kernel, transforms(tile_size), keep_kernel=False)
+    return _convolve(images, kernel, transforms(tile_size), False, frozen)
 
 
 def upsample(images, kernel):
@@ -50,10 +51,10 @@ def upsample(images, kernel):
     """
     padded = tf.pad(images, [[0, 0], [1, 1], [1, 1], [0, 0]])
     # A U-Net is small: its transformed kernels are kept for the gradient.
-    return _convolve(padded, kernel, upsampling_transforms(), keep_kernel=True)
+    return _convolve(padded, kernel, upsampling_transforms(), True, False)
 
 
-def _convolve(images, kernel, matrices, keep_kernel):
+def _convolve(images, kernel, matrices, keep_kernel, frozen):
     """Convolve by (G, B^T, A^T) of one axis; input tiles overlap by two pixels."""
     (points, side), m = matrices[1].shape, len(matrices[2])
     height, width, channels = images.shape[1:]
@@ -100,7 +101,8 @@ def _convolve(images, kernel, matrices, keep_kernel):
             to_kernel = tf.matmul(tiles, upstream, transpose_a=True)
             to_kernel = apply(G, to_kernel, kernel.shape, transpose=True)
             # The transformed images can be freed before their gradient is computed.
-            taps = kept_kernel if keep_kernel else transform_kernel(to_kernel)
+            awaited = upstream if frozen else to_kernel
+            taps = kept_kernel if keep_kernel else transform_kernel(awaited)
             to_images = tf.matmul(upstream, taps, transpose_b=True)
             # Pixels that several tiles share are summed by a product with a matrix of
             # mostly zeros, which is faster than to add them one by one.

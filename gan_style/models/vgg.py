@@ -12,6 +12,7 @@ import h5py
 import keras
 from keras import layers as keras_layers
 
+from gan_style.layers import Conv2D
 from gan_style.utils.checks import check_choice, check_list, summarize
 from gan_style.utils.download import DownloadFailed, download
 
@@ -95,7 +96,7 @@ def vgg_features(
         if filters and padding == "reflect":
             x = MirrorPadding(dtype=dtype, name=f"{name}_padding")(x)
         if filters:
-            layer = keras_layers.Conv2D(filters, 3, name=name, **options)
+            layer = Conv2D(filters, 3, name=name, **options)
         else:
             layer = _POOLS[pooling](2, dtype=dtype, name=name)
         x = outputs[name] = layer(x)

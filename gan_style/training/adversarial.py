@@ -245,8 +245,9 @@ class AdversarialModel(keras.Model):
     def follow_weights(self, trained=False):
         """Starts averages afresh whose network alone was set from outside."""
         pairs, known = self.averages(), self._trained
-        sums = [_checksum(network) for pair in pairs for network in pair]
-        self._trained = now = np.array([int(self.steps_done.numpy()), *sums], "uint64")
+        flat = (b"".join(w.tobytes() for w in n.get_weights()) for n in sum(pairs, ()))
+        now = np.array([int(self.steps_done.numpy()), *map(zlib.crc32, flat)], "uint64")
+        self._trained = now
         # Another step is from a loop of one's own.
         if trained or known is None or known[0] != now[0]:
             return
@@ -284,11 +285,6 @@ class AdversarialModel(keras.Model):
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
-
-
-def _checksum(network):
-    weights = map(np.ascontiguousarray, network.get_weights())
-    return zlib.crc32(np.array([zlib.crc32(w) for w in weights], "uint32"))
 
 
 def averaged_copy(network):

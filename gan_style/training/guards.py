@@ -175,8 +175,7 @@ def rate_of(optimizer):
 class BothOptimizers:
     """What callbacks find as `model.optimizer`: they act on both optimizers."""
 
-    built = True
-    weights = ()
+    built, weights = True, ()
 
     def __init__(self, *optimizers):
         self.optimizers = optimizers

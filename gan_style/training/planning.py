@@ -62,7 +62,6 @@ def plan_training(model, batch, steps_per_epoch, epochs=None, time=None, memory=
     if len(parts) != 2:
         raise ValueError(f"{owner}: batch has {len(parts)} parts, but must have two.")
     parts = [check_array(owner, "batch", part, 4, shape) for part in parts]
-
     # A step needs at least the outputs of all layers of a generator.
     generator = next(layer for layer in model.layers if hasattr(layer, "layers"))
     shapes = [layer.output.shape[1:] for layer in generator.layers]

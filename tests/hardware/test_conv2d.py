@@ -97,6 +97,23 @@ class TestConv2DByRows:
         assert found.count("Conv2D") == 2
 
 
+@pytest.mark.skipif(not ON_CPU, reason="a path for CPUs")
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_sizes_that_winograds_tiles_do_not_fit_are_padded_and_cut(padding, frozen):
+    ours, keras_own = pair(128, 128, 3, padding=padding, activation="relu")
+    images = numbers(1, 43, 38, 128)
+    for layer in (ours, keras_own):
+        layer.trainable = not frozen
+    chosen = operations(lambda x: ours(x, training=True), images.shape)
+    assert "Conv2D" not in chosen and "BatchMatMulV2" in chosen
+    results = [result_and_gradients(layer, images) for layer in (ours, keras_own)]
+    assert len(results[0]) == (2 if frozen else 4)
+    for got, expected in zip(*results, strict=True):
+        largest = np.abs(expected).max()
+        np.testing.assert_allclose(got, expected, rtol=0, atol=2e-5 * largest)
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -195,33 +195,34 @@ class TestWinogradTileSize:
     KERNEL = (3, 3, 256, 256)
 
     @pytest.mark.parametrize(
-        ("images", "kernel", "dtype", "tile_size"),
+        ("sides", "kernel", "dtype", "tile_size"),
         [
-            ((1, 34, 34, 256), KERNEL, "float32", 4),
-            ((None, 66, 34, 256), KERNEL, "bfloat16", 2),
-            ((1, 34, 34, 128), (3, 3, 128, 128), "float32", 4),
-            ((1, 34, 34, 128), (3, 3, 128, 128), "bfloat16", None),
-            ((1, 34, 34, 64), (3, 3, 64, 256), "float32", None),
-            ((1, 27, 34, 256), KERNEL, "float32", None),
-            ((1, 34, 36, 256), KERNEL, "float32", None),
-            ((1, 34, 36, 256), KERNEL, "bfloat16", 2),
-            ((1, None, 34, 256), KERNEL, "float32", None),
-            ((1, 36, 36, 256), (5, 5, 256, 256), "float32", None),
-            ((1, 34, 34, 256), KERNEL, "float16", None),
+            ((34, 34), KERNEL, "float32", 4),
+            ((66, 34), KERNEL, "bfloat16", 2),
+            ((34, 34), (3, 3, 128, 128), "float32", 4),
+            ((34, 34), (3, 3, 128, 128), "bfloat16", None),
+            ((34, 34), (3, 3, 64, 256), "float32", None),
+            ((27, 34), KERNEL, "float32", None),
+            ((34, 31), KERNEL, "float32", None),
+            ((34, 36), KERNEL, "bfloat16", 2),
+            ((43, 87), KERNEL, "float32", 4),  # with pixels added, and cut off
+            ((None, 34), KERNEL, "float32", None),
+            ((36, 36), (5, 5, 256, 256), "float32", None),
+            ((34, 34), KERNEL, "float16", None),
         ],
     )
     def test_depends_on_sizes_and_precision(
-        self, monkeypatch, images, kernel, dtype, tile_size
+        self, monkeypatch, sides, kernel, dtype, tile_size
     ):
         monkeypatch.setattr(conv2d, "instruction_sets", lambda: {"avx512_bf16"})
-        assert conv2d.winograd_tile_size(images, kernel, dtype) == tile_size
+        assert conv2d.winograd_tile_size(sides, kernel, dtype) == tile_size
 
     @pytest.mark.parametrize("sets", [{"avx512_bf16", "amx_bf16"}, {"avx2"}, set()])
     def test_in_bfloat16_only_with_avx512_and_without_amx(self, monkeypatch, sets):
         monkeypatch.setattr(conv2d, "instruction_sets", lambda: sets)
-        shape = (1, 34, 34, 256)
-        assert conv2d.winograd_tile_size(shape, self.KERNEL, "bfloat16") is None
-        assert conv2d.winograd_tile_size(shape, self.KERNEL, "float32") == 4
+        sides = (34, 34)
+        assert conv2d.winograd_tile_size(sides, self.KERNEL, "bfloat16") is None
+        assert conv2d.winograd_tile_size(sides, self.KERNEL, "float32") == 4
 
 
 @pytest.mark.skipif(
