@@ -16,7 +16,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import DeadKernelError
 
-MINUTES = 4  # per chapter, in the quick profile on two CPU cores
+MINUTES = 5  # per chapter, in the quick profile on two CPU cores
 SECONDS = 30  # between two lines, where the output is not a terminal
 
 
