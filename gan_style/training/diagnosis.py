@@ -184,10 +184,6 @@ def luminance_correlation(images, translated):
     """Correlate luminance over each image's pixels: from -1 (inverted) to 1, averaged.
 
     An image of one luminance counts as 0.
-
-    >>> x = np.linspace(0, 1, 32).reshape(2, 4, 4, 1)
-    >>> round(luminance_correlation(x, 1 - x / 2), 6)
-    -1.0
     """
     x, y = _luminance(images), _luminance(translated)
     scale = np.sqrt((x * x).sum(axis=1) * (y * y).sum(axis=1))
@@ -204,12 +200,7 @@ def _luminance(images):
 
 
 def diversity_ratio(images, translated):
-    """Measure the share of the differences between images that translations keep.
-
-    >>> x = np.linspace(0, 1, 32).reshape(2, 4, 4, 1)
-    >>> round(diversity_ratio(x, x / 4), 6)
-    0.25
-    """
+    """Measure the share of the differences between images that translations keep."""
     arrays = (np.asarray(array, "float64") for array in (images, translated))
     before, after = (np.std(array, axis=0).mean() for array in arrays)
     return float(after / before)

@@ -86,8 +86,7 @@ def check_call(model, method, args, kwargs):
     if method in ("fit", "evaluate", "predict"):
         x, size = given.get("x"), given.get("batch_size")
         if isinstance(x, tf.data.Dataset):
-            shape = keras.tree.flatten(x.element_spec)[0].shape
-            size = shape[0] if shape.rank else None
+            size = _first_batch(x, replicas)
             if method == "fit":
                 given.setdefault("shuffle", False)  # Keras cannot, and would warn
             if method == "fit" and _uses_generator(x):
@@ -101,11 +100,20 @@ def check_call(model, method, args, kwargs):
             count = len(keras.tree.flatten(x)[0])
             size = min(size or 32, count)
             if method == "predict":  # Keras would give a replica nothing
-                check_batch_size(owner, count % size, replicas, "number of images")
+                check_batch_size(owner, count % size, replicas, "the last batch")
         check_batch_size(owner, size, replicas)
-    if (size := given.get("validation_batch_size")) is not None:
-        check_batch_size(owner, size, replicas, "validation_batch_size")
+    size, data = given.get("validation_batch_size"), given.get("validation_data")
+    size = _first_batch(data, replicas) if isinstance(data, tf.data.Dataset) else size
+    check_batch_size(owner, size, replicas, "validation_batch_size")
     return given
+
+
+def _first_batch(dataset, replicas):
+    """Return the size of the first batch, which is read only if replicas share it."""
+    shape = keras.tree.flatten(dataset.element_spec)[0].shape
+    if replicas > 1 and shape.rank and shape[0] is None:
+        shape = keras.tree.flatten(next(iter(dataset)))[0].shape
+    return shape[0] if shape.rank else None
 
 
 def check_float(owner, *images):

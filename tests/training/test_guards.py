@@ -213,10 +213,17 @@ for name, strategy in (
         model.fit(a, b, batch_size=4, epochs=2, shuffle=False, verbose=0)
         weights = [w.tolist() for w in model.get_weights()]
         result[f"{name} {type(model).__name__}"] = losses, weights
-try:
-    model.fit(a, b, batch_size=1, verbose=0)
-except ValueError as error:
-    result["refusal"] = str(error)
+one = tf.data.Dataset.from_tensor_slices((a, b)).batch(1)
+result["refusals"] = []
+for call in (
+    lambda: model.fit(a, b, batch_size=1, verbose=0),
+    lambda: model.evaluate(one, verbose=0),
+    lambda: model.fit(a, b, batch_size=4, validation_data=one, verbose=0),
+):
+    try:
+        call()
+    except ValueError as error:
+        result["refusals"].append(str(error))
 print(json.dumps(result))
 """
 
@@ -236,8 +243,9 @@ def test_an_uneven_last_batch_on_two_replicas_counts_images():
         assert losses == pytest.approx(expected_losses, rel=1e-5)
         for got, expected in zip(weights, expected_weights, strict=True):
             np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-5)
-    refusal = result["refusal"]
-    assert "batch_size is 1, but must be a multiple of the 2 replicas" in refusal
+    assert len(result["refusals"]) == 3
+    for refusal in result["refusals"]:
+        assert "batch_size is 1, but must be a multiple of the 2 replicas" in refusal
 
 
 class TestCallbacks:
