@@ -138,7 +138,7 @@ class TestTwoReplicas:
         assert set(refused) == {"jit_compile", "steps_per_execution", "batch"}
         assert "2 replicas" in refused["jit_compile"]
         assert "batch_size is 3" in refused["batch"]
-        assert "batch_size=4" in refused["batch"]
+        assert "Use 2." in refused["batch"]
 
 
 def pair(folder, mode):
