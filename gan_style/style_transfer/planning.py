@@ -20,7 +20,7 @@ _TILE_SIZES = (1024, 768, 512, 384, 256, 192, 128)
 _FINEST_STEPS = (60, 50, 40, 30, 25, 20, 15)  # with fewer, the finest scale is blurred
 # Measured on CPU (benchmarks/planning.py): how often a layer's output is held; bytes of
 # TensorFlow's own; evaluations per step of L-BFGS; image-sized arrays besides.
-_HELD, _OVERHEAD, _EVALUATIONS = 1.1, 110e6, 1.04
+_HELD, _OVERHEAD, _EVALUATIONS = 1.1, 300e6, 1.04
 _IMAGES = {"lbfgs": 27, "adam": 10}
 
 
