@@ -44,7 +44,7 @@ def test_writes_the_executed_notebook_and_says_how_far_it_is(runner, tmp_path, c
     executed = nbformat.read(outputs / "b.ipynb", as_version=4)
     assert [o.output_type for o in executed.cells[-1].outputs] == ["execute_result"]
     out, err = capfd.readouterr()
-    assert "Running a, b" in out and "about 8 minutes" in out and str(outputs) in out
+    assert "Running a, b" in out and "about 10 minutes" in out and str(outputs) in out
     assert "a: cell 2 of 2" in out and "b: cell 1 of 1" in out
     assert "\r" not in out and "cuInit" not in out + err
 
