@@ -8,7 +8,7 @@ from gan_style.models.blocks import check_image_shape, conv, norm_relu, normal_w
 from gan_style.utils.checks import check_choice, check_int
 
 
-def unet_generator(image_shape=(128, 128, 3), filters=32, name=None):
+def unet_generator(image_shape=(128, 128, 3), filters=32, name=None, gate=False):
     """Build a U-Net: four downsamplings, four upsamplings, three skip connections.
 
     After Isola et al. (2017), smaller. Downsampling: 4x4 convolutions of stride 2 with
@@ -19,6 +19,10 @@ def unet_generator(image_shape=(128, 128, 3), filters=32, name=None):
         image_shape: (height, width, channels); sides: multiples of 16, or None.
         filters: channels of the first convolution, 32 by default.
         name: the model's name.
+        gate: whether one more channel says, pixel by pixel, how much of the image stays
+            as it is (after Mejjati et al., "Unsupervised Attention-guided
+            Image-to-Image Translation", 2018): for objects before a background. The
+            layer "gate" gives it, from 0 (painted anew) to 1 (the image).
 
     Returns:
         A functional `keras.Model` from images `(batch, *image_shape)` in [-1, 1] to
@@ -44,9 +48,17 @@ def unet_generator(image_shape=(128, 128, 3), filters=32, name=None):
         x = UpsampleConv2D(width, False, normal_weights(), name=conv_name)(x)
         x = norm_relu(x, f"up_{level}")
         x = layers.Concatenate(name=f"skip_{level}")([x, skips[level - 1]])
-    x = UpsampleConv2D(image_shape[-1], True, normal_weights(), name="to_picture")(x)
-    x = layers.Activation("tanh", dtype="float32", name="tanh")(x)
-    return keras.Model(images, x, name=name or "unet_generator")
+    painted = UpsampleConv2D(image_shape[-1], True, normal_weights(), name="to_picture")
+    y = layers.Activation("tanh", dtype="float32", name="tanh")(painted(x))
+    if gate:
+        stays = UpsampleConv2D(1, True, normal_weights(), name="to_gate")(x)
+        # Three quarters of each pixel stay at first: most of a scene is background.
+        stays = layers.Rescaling(1.0, 1.0, dtype="float32", name="gate_start")(stays)
+        stays = layers.Activation("sigmoid", dtype="float32", name="gate")(stays)
+        change = layers.Subtract(dtype="float32", name="gate_change")([images, y])
+        kept = layers.Multiply(dtype="float32", name="gate_kept")([stays, change])
+        y = layers.Add(dtype="float32", name="gate_blend")([y, kept])
+    return keras.Model(images, y, name=name or "unet_generator")
 
 
 def resnet_generator(
