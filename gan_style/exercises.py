@@ -59,7 +59,7 @@ def _verdict(function, name):
             return "it returned nothing. End the function with `return ...`."
         try:
             results.append(_numbers(result))
-        except (TypeError, ValueError):
+        except Exception:
             return f"it returned {summarize(result)}, but must return numbers."
     variants = list(zip(*(exercise(*case) for case in cases), strict=True))
     for variant in variants:
@@ -74,7 +74,7 @@ def _verdict(function, name):
 def _numbers(result):
     """A result as one array, and the tolerance that suits its dtype."""
     try:
-        array = np.asarray(result)
+        array = np.asarray(result.numpy() if hasattr(result, "numpy") else result)
     except ValueError:  # a number and a list: in one row
         array = np.hstack(result)
     return array.astype("float64"), 0.03 if "float16" in array.dtype.name else 1e-4
