@@ -178,6 +178,7 @@ def pool_turn(pool=_POOLS, size=3, fake=40.0, swap=_SWAPS, place=1):
     yield "the coin is the wrong way round.", turn(full and not swap)
     yield "the new fake is not stored.", turn(full and swap, stored=pool)
     yield "show the old fake that had to go.", turn(full and swap, shown=fake)
+    yield "return the pool as well: (shown, pool).", turn(full and swap)[0]
     yield "a full pool does not grow.", turn(full and swap, stored=[*pool, fake])
     yield "while it fills up, store each fake.", turn(swap) if full else [fake, *pool]
 

@@ -120,6 +120,8 @@ WRONG = [
      "len(pool) < size else pool\nreturn pool[place], pool + [fake]", "does not grow"),
     ("pool_turn", "if len(pool) < size or not swap:\n    return fake, pool\n"
      "old, pool[place] = pool[place], fake\nreturn old, pool", "store each fake"),
+    ("pool_turn", "pool[place] if swap and len(pool) == size else fake",
+     "return the pool as well"),
     ("residual_block", "f(x)", "skip is missing"),
     ("residual_block", "ops.relu(x + f(x))", "after the addition"),
     ("residual_block", "x + np.maximum(f(x), 0)", "may be negative"),
@@ -348,7 +350,7 @@ def test_a_forgotten_return_is_named(body):
             "first at [0, 0, 0, 0]",
         ),
         ("learning_rate", "rate if step < 101 else 0", "for (101, 100, 150, 0.2), exp"),
-        ("pool_turn", "fake", "for ([10.0, 20.0], 3, 40.0, True, 1), expected shape"),
+        ("pool_turn", "pool", "for ([10.0, 20.0], 3, 40.0, True, 1), expected shape"),
         ("validity_loss", "'0.5'", "expected 2."),
         (
             "validity_loss",
@@ -413,7 +415,7 @@ def test_the_pool_follows_the_rule():
     bodies = [body for name, body in RIGHT if name == "pool_turn"]
     turn = answer("pool_turn", bodies[0])
     pool, kept = gan_style.ImagePool(size=3, seed=1), []
-    for number in range(1, 60):
+    for number in range(1, 25):
         shown = float(ops.max(pool(ops.full((1, 1, 1, 1), float(number)))))
         swap = shown != number
         place = kept.index(shown) if swap else 0
