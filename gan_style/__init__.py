@@ -20,7 +20,7 @@ __version__ = "0.1.0"
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[
-        *("datasets", "evaluation", "hardware", "inference", "models"),
+        *("datasets", "evaluation", "exercises", "hardware", "inference", "models"),
         *("style_transfer", "training"),
     ],
     submod_attrs={
