@@ -6,20 +6,20 @@
 - The reference describes a name once, where it is imported from first.
 """
 
+import inspect
 import json
 import re
 from base64 import b64decode
 from hashlib import sha256
-from importlib import import_module
 from pathlib import Path
 
-import gan_style
 from docutils import nodes
 from sphinx.search.en import SearchEnglish
+from terms import is_korean
 
+import gan_style
 
-def is_korean(name):
-    return "/ko/" in name or name.endswith(".ko")
+MAIN = "docs/book/reference/gan_style"
 
 
 def other_language(name):
@@ -73,20 +73,44 @@ class SearchBoth(SearchEnglish):
 
 
 def skip_repeated(app, kind, name, member, skip, options):
-    """Leave out of a room what the list of `gan_style` has as well."""
-    room = app.env.current_document.get("autodoc_module")
-    listed = room != "gan_style" and name in gan_style.__all__
-    return True if kind == "module" and listed else skip
+    """Leave out of a room what the page of `gan_style` describes."""
+    described = app.env.docname != MAIN and name in gan_style.__all__
+    return True if kind == "module" and described else skip
 
 
-def list_repeated(app, kind, name, module, options, lines):
-    """Name in a room's description what `gan_style` describes."""
-    if kind == "module" and name != "gan_style":
-        app.env.current_document["autodoc_module"] = name
-        names = set(dir(import_module(name))) & set(gan_style.__all__)
-        if names := sorted(names - {"samples"}):
-            links = ", ".join(f":py:obj:`gan_style.{one}`" for one in names)
+def name_repeated(app, kind, name, module, options, lines):
+    """Name in a room's description what the page of `gan_style` describes."""
+    if kind == "module" and app.env.docname != MAIN:
+        names = set(dir(module)) & set(gan_style.__all__) - {"samples"}
+        if links := ", ".join(f":py:obj:`gan_style.{one}`" for one in sorted(names)):
             lines += ["", f"Also here: {links}.", ""]
+
+
+def signature(app, kind, name, member, options, arguments, returned):
+    """Give a class the arguments of its `__init__`, which Keras hides."""
+    if kind == "class" and arguments == "(*args, **kwargs)":
+        parameters = list(inspect.signature(member.__init__).parameters.values())
+        return str(inspect.Signature(parameters[1:])), returned
+
+
+def to_restructured_text(app, kind, name, member, options, lines):
+    """Write what docstrings write more freely as reStructuredText wants it."""
+
+    def code(match):
+        text, plural = match.groups()
+        if text is None:
+            return match[0]
+        # `.history` is no link, as many classes have one.
+        marked = f"``{text}``" if text.startswith(".") else f"`{text}`"
+        return marked + (plural and rf"\ {plural}")
+
+    text = re.sub(r"``.*?``|`([^`]+)`(s\b|)", code, "\n".join(lines))
+    lines[:] = text.split("\n")
+    for index in range(len(lines) - 1, 0, -1):  # a list needs an empty line before it
+        before, line = lines[index - 1], lines[index]
+        depths = [len(text) - len(text.lstrip()) for text in (before, line)]
+        if line.lstrip().startswith("- ") and before.strip() and depths[0] < depths[1]:
+            lines.insert(index, "")
 
 
 def setup(app):
@@ -94,5 +118,8 @@ def setup(app):
     app.connect("doctree-read", describe_figures)
     app.connect("html-page-context", set_language)
     app.connect("autodoc-skip-member", skip_repeated)
-    app.connect("autodoc-process-docstring", list_repeated)
+    app.connect("autodoc-process-signature", signature)
+    app.connect("autodoc-process-docstring", name_repeated)
+    # Before Napoleon, whose priority is 500.
+    app.connect("autodoc-process-docstring", to_restructured_text, priority=400)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
