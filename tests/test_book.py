@@ -1,6 +1,7 @@
 """The book that `make book` builds, and the glossaries that it links to."""
 
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -132,7 +133,8 @@ def site(tmp_path_factory):
 @pytest.fixture(scope="module")
 def pages(site):
     """What the parser finds in each page of the site, by its path."""
-    return {path: Page(path) for path in site.rglob("*.html")}
+    paths = [path for path in site.rglob("*.html") if "_static" not in path.parts]
+    return {path: Page(path) for path in paths}
 
 
 @pytest.mark.slow
@@ -178,8 +180,9 @@ class TestSite:
 
     def test_both_languages_are_searched(self, site):
         index = (site / "searchindex.js").read_text(encoding="utf-8")
-        # The second occurs with particles only.
-        assert '"cyclegan"' in index and '"판별자"' in index
+        terms = json.loads(re.search(r"\((.*)\)", index, re.DOTALL)[1])["terms"]
+        # A word of two syllables that particles follow: "손실은", "손실이".
+        assert len(terms["손실"]) >= 4 and "cyclegan" in terms
 
     @pytest.mark.parametrize("name", NOTEBOOKS)
     def test_a_notebook_links_each_term_once_to_its_language(self, site, pages, name):
@@ -196,21 +199,30 @@ class TestSite:
     @pytest.mark.parametrize("name", NOTEBOOKS)
     def test_figures_keep_their_texts(self, site, pages, name):
         figures = pages[site / f"{name}.html"].figures
-        assert not [figure for figure in figures if figure.get("alt") in (None, "")]
-        shown = [figure for figure in figures if "_images" in figure["src"]]
-        assert not [figure for figure in shown if figure["alt"] in figure["src"]]
+        figures = [figure for figure in figures if "_images" in figure["src"]]
+        cells = json.loads((ROOT / f"{name}.ipynb").read_text("utf-8"))["cells"]
+        texts = {
+            about["alt"]
+            for cell in cells
+            for output in cell.get("outputs", [])
+            for about in output.get("metadata", {}).values()
+            if "alt" in about
+        }
+        # Sphinx gives the file's address to a figure that has no text.
+        shown = {figure["alt"] for figure in figures}
+        assert {" ".join(text.split()) for text in texts} <= shown
+        assert not [figure for figure in figures if figure["alt"] in figure["src"]]
 
     def test_the_reference_has_all_public_names(self, site):
         from sphinx.util.inventory import InventoryFile
 
         inventory = InventoryFile.loads((site / "objects.inv").read_bytes(), uri="")
         known = {name for kind in inventory.data.values() for name in kind}
-        # A module's constants and submodules are described in its own text.
         missing = [
             name
             for room in ("gan_style", *ROOMS)
             for name in importlib.import_module(room).__all__
-            if name.upper() != name and f"gan_style.{name}" not in ROOMS
+            if f"gan_style.{name}" not in ROOMS and name != "samples"
             if not {f"{room}.{name}", f"gan_style.{name}"} & known
         ]
         assert not missing

@@ -41,7 +41,7 @@ class Terms:
         longest_first = sorted(self.entries, key=len, reverse=True)
         escaped = [re.escape(form).replace(r"\ ", r"\s+") for form in longest_first]
         # A particle may follow a Korean word, and only a plural's s an English one.
-        end = "" if korean else r"s?(?![\w-])"
+        end = r"(?![A-Za-z0-9_-])" if korean else r"s?(?![\w-])"
         self.pattern = re.compile(rf"(?<![\w-])({'|'.join(escaped)}){end}", re.I)
 
     def entry(self, form):
