@@ -80,6 +80,7 @@ html_theme_options = {
     "article_header_end": ["language.html", "article-header-buttons.html"],
     "use_download_button": False,
     "logo": {"text": "gan_style"},
+    "footer_content_items": [],
     "navbar_persistent": [],
     "show_navbar_depth": 1,
     "navigation_with_keys": False,
