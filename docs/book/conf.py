@@ -45,7 +45,7 @@ myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 4
 highlight_language = "text"  # of blocks that name no language: commands in a shell
 
-# The reference: what `from gan_style import` and its rooms list, in their order.
+# The reference: what `gan_style` and its rooms list, without what frameworks call.
 _called_by_keras = [
     *("on_train_begin", "on_train_end", "on_train_batch_end"),
     *("on_epoch_begin", "on_epoch_end", "call", "get_config"),
