@@ -66,10 +66,9 @@ def vgg_features(
         ValueError: for an unknown layer or option.
         WeightsUnavailable: if the weights are not available, within seconds.
 
-    Example:
-        >>> features = vgg_features(["relu1_1", "relu3_1"], weights=None)
-        >>> {name: out.shape[-1] for name, out in features.output.items()}
-        {'relu1_1': 64, 'relu3_1': 256}
+    >>> features = vgg_features(["relu1_1", "relu3_1"], weights=None)
+    >>> {name: out.shape[-1] for name, out in features.output.items()}
+    {'relu1_1': 64, 'relu3_1': 256}
     """
     owner = "vgg_features"
     layers = [layers] if isinstance(layers, str) else layers
@@ -124,10 +123,9 @@ def receptive_field(model, layers=None):
     Raises:
         ValueError: for a name that is not one of the model's outputs.
 
-    Example:
-        >>> model = vgg_features(["relu1_1", "relu2_1"], "vgg16", weights=None)
-        >>> receptive_field(model)
-        (4, {'relu1_1': 1, 'relu2_1': 2})
+    >>> model = vgg_features(["relu1_1", "relu2_1"], "vgg16", weights=None)
+    >>> receptive_field(model)
+    (4, {'relu1_1': 1, 'relu2_1': 2})
     """
     layers = [layers] if isinstance(layers, str) else layers or list(model.output)
     for name in layers:

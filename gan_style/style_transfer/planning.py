@@ -27,11 +27,10 @@ _IMAGES = {"lbfgs": 27, "adam": 10}
 def default_scales(size, coarsest=128, ratio=2**0.5):
     """List the longer sides of a coarse-to-fine run, each about `ratio` the last.
 
-    Example:
-        >>> default_scales(512)
-        [128, 181, 256, 362, 512]
-        >>> default_scales(100)
-        [100]
+    >>> default_scales(512)
+    [128, 181, 256, 362, 512]
+    >>> default_scales(100)
+    [100]
     """
     count = max(0, round(math.log(size / coarsest) / math.log(ratio)))
     return [round(size / ratio**k) for k in range(count, 0, -1)] + [size]
@@ -40,9 +39,8 @@ def default_scales(size, coarsest=128, ratio=2**0.5):
 def default_steps(scales, finest=60, most=150):
     """List the steps at each scale: more on coarse scales, where they are cheap.
 
-    Example:
-        >>> default_steps([128, 181, 256, 362, 512])
-        [146, 117, 94, 75, 60]
+    >>> default_steps([128, 181, 256, 362, 512])
+    [146, 117, 94, 75, 60]
     """
     return [round(min(most, finest * 1.25**k)) for k in reversed(range(len(scales)))]
 

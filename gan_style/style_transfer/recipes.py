@@ -43,12 +43,11 @@ def convert_weights(
     Raises:
         ValueError: for an unknown convention, or weights that name other layers.
 
-    Example:
-        >>> content, style = convert_weights(
-        ...     5.0, 100.0, "neural_style", (32, 32, 512),
-        ...     {"relu1_1": (256, 256, 64)}, (256, 256))
-        >>> content, round(style["relu1_1"], 6)
-        (5.0, 0.097656)
+    >>> content, style = convert_weights(
+    ...     5.0, 100.0, "neural_style", (32, 32, 512),
+    ...     {"relu1_1": (256, 256, 64)}, (256, 256))
+    >>> content, round(style["relu1_1"], 6)
+    (5.0, 0.097656)
     """
     check_choice("convert_weights", "source", source, tuple(CONVENTIONS))
     if not isinstance(style_weight, dict):

@@ -67,15 +67,14 @@ class StyleTransfer(StyleProblem):
     Raises:
         ValueError: for an image or an option that cannot be used.
 
-    Example:
-        >>> photograph = np.tile(np.linspace(0, 255, 32)[:, None], (32, 1, 3))
-        >>> painting = np.random.default_rng(0).uniform(0, 255, (32, 32, 3))
-        >>> transfer = StyleTransfer(
-        ...     photograph, painting, style_layers=["relu1_1", "relu2_1"],
-        ...     content_layers=["relu2_1"], features={"weights": None})
-        >>> result = transfer.run(steps=2, progress=False)
-        >>> result.image.shape, len(result.history["total"])
-        ((32, 32, 3), 2)
+    >>> photograph = np.tile(np.linspace(0, 255, 32)[:, None], (32, 1, 3))
+    >>> painting = np.random.default_rng(0).uniform(0, 255, (32, 32, 3))
+    >>> transfer = StyleTransfer(
+    ...     photograph, painting, style_layers=["relu1_1", "relu2_1"],
+    ...     content_layers=["relu2_1"], features={"weights": None})
+    >>> result = transfer.run(steps=2, progress=False)
+    >>> result.image.shape, len(result.history["total"])
+    ((32, 32, 3), 2)
     """
 
     history, optimizer, stop_training = {}, None, False  # of the last run
