@@ -2,7 +2,7 @@
 
 from keras import backend, ops
 
-from gan_style.utils.checks import check_number, summarize
+from gan_style.utils.checks import check_number, refused
 
 
 def content_loss(base, combination):
@@ -116,8 +116,6 @@ def to_float32(x, owner="to_float32", name="x", dimensions=(3, 4)):
     except (TypeError, ValueError, RuntimeError):
         dtype = "string"
     if "complex" in dtype or dtype == "string" or len(x.shape) not in dimensions:
-        raise ValueError(
-            f"{owner}: {name} is {summarize(x)}, but must be real numbers of shape "
-            "(height, width, channels), or a batch of them."
-        )
+        expected = "real numbers (height, width, channels), or a batch of them"
+        raise refused(owner, name, x, expected)
     return x if dtype == "float64" else ops.cast(x, "float32")

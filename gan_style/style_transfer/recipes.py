@@ -2,7 +2,7 @@
 
 import math
 
-from gan_style.utils.checks import check_choice
+from gan_style.utils.checks import check_choice, refused
 
 # The factors of others' style and content losses, relative to those of
 # `gan_style.style_transfer.losses`: D / (4 C^2 M^2) for each style layer, and a mean.
@@ -53,10 +53,8 @@ def convert_weights(
     if not isinstance(style_weight, dict):
         style_weight = dict.fromkeys(style_shapes, style_weight)
     if set(style_weight) != set(style_shapes):
-        raise ValueError(
-            f"convert_weights: style_weight is for the layers {list(style_weight)}, "
-            f"but must be for those of style_shapes, {list(style_shapes)}."
-        )
+        expected = f"a number, or one for each of {', '.join(style_shapes)}"
+        raise refused("convert_weights", "style_weight", style_weight, expected)
     style_factor, content_factor = CONVENTIONS[source]
     pixels, style = math.prod(image_shape), {}
     for name, (height, width, channels) in style_shapes.items():

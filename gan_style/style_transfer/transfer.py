@@ -17,7 +17,7 @@ from gan_style.style_transfer.objective import TERMS
 from gan_style.style_transfer.optimizers import OPTIMIZERS
 from gan_style.style_transfer.planning import check_schedule
 from gan_style.style_transfer.problem import StyleProblem
-from gan_style.utils.checks import check_choice, check_number
+from gan_style.utils.checks import check_choice, check_number, refused
 
 
 class Result(NamedTuple):
@@ -126,8 +126,7 @@ class StyleTransfer(StyleProblem):
         if not isinstance(initial, str) or os.path.isfile(os.path.expanduser(initial)):
             initial = inputs.rgb_array("initial", initial)
         elif initial not in ("content", "noise"):
-            expected = "'content', 'noise' or an image."
-            raise inputs.refused("initial", repr(initial), expected)
+            raise refused(owner, "initial", initial, "'content', 'noise' or an image")
         options = (self, initial, tile_size, schedule, optimizer, settings)
         name = fingerprint(*options) if checkpoint else ""
         saved = SavedRun(checkpoint, branch_from, save_every, scales, name)
