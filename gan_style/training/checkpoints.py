@@ -190,11 +190,8 @@ def resumable(model, options):
     if cursor is None:
         yield
         return
-    steps = options.pop("steps_per_epoch", None)
-    if steps is None:
-        steps = cursor.steps_per_epoch
-    else:
-        options["x"] = cursor.dataset(steps)
+    steps = options.pop("steps_per_epoch", None) or cursor.steps_per_epoch
+    options["x"] = cursor.dataset(steps)
     first_step = int(model.steps_done.numpy())
     first_epoch = options.get("initial_epoch", 0)
     for callback in options["callbacks"]:
