@@ -1,6 +1,5 @@
 """Two domains of images, wherever they come from, as training and test sets."""
 
-import os
 import warnings
 from functools import cached_property, partial
 
@@ -178,17 +177,9 @@ def _find(source, train_count, test_count, messages):
 
 def _folders(source):
     """Return the names of both domains, and the folders of the parts or None."""
-    wrong = "load: source is {}, {}, but must be {}. Or give two folders, load((a, b))."
-    expected = (
-        f"a name ({', '.join([*SAMPLES, *downloads.DATASETS])}), or a folder with "
-        "trainA and trainB (testA and testB), or with monet_tfrec and photo_tfrec"
-    )
     if isinstance(source, (tuple, list)) and len(source) == 2:
         pair = [checks.check_path("load", "a folder of source", x) for x in source]
         return tuple(folder.name for folder in pair), [*pair, None, None]
-    if not isinstance(source, (str, os.PathLike)):
-        kind = f"a {type(source).__name__}"
-        raise ValueError(wrong.format(checks.summarize(source), kind, expected))
     folder, names = checks.check_path("load", "source", source), None
     if source in downloads.DATASETS and not folder.is_dir():
         names = downloads.DATASETS[source].names
@@ -198,7 +189,12 @@ def _folders(source):
         if there[0] and there[1]:
             return names or usual, [*there, None, None][:4]
     holds = f"which holds {found(folder)}" if folder.is_dir() else "which is no folder"
-    raise NoImages(wrong.format(repr(str(source)), holds, expected))
+    raise NoImages(
+        f"load: source is {str(source)!r}, {holds}, but must be a name "
+        f"({', '.join([*SAMPLES, *downloads.DATASETS])}), or a folder with trainA and "
+        "trainB (testA and testB), or with monet_tfrec and photo_tfrec. Or give two "
+        "folders, load((a, b))."
+    )
 
 
 def _folder(folder, messages):

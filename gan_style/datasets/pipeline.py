@@ -13,7 +13,6 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from gan_style.utils.checks import summarize
 from gan_style.utils.images import UnreadableImage, to_float
 
 _READERS, _BATCHES_AHEAD = min(8, os.cpu_count() or 1), 4
@@ -34,16 +33,8 @@ class Images(collections.abc.Sequence):
         return len(self.source)
 
     def __getitem__(self, index):
-        try:
-            chosen = np.arange(len(self))[index]
-        except IndexError:
-            chosen = np.empty((0, 0))
-        if chosen.ndim > 1:
-            raise IndexError(
-                f"Images: the index is {summarize(index)}, but must be an integer, a "
-                f"slice, a list of integers or a mask of {len(self)} images."
-            )
-        if chosen.ndim == 1:
+        chosen = np.arange(len(self))[index]
+        if chosen.ndim:
             empty = np.empty((0, self.size, self.size, 3), np.uint8)
             return np.stack([self[i] for i in chosen]) if chosen.size else empty
         image = self._kept.get(int(chosen))
