@@ -40,6 +40,7 @@ def check_image_shape(owner, image_shape, multiple, minimum):
         if side % multiple or side < minimum:
             below = max(side // multiple * multiple, minimum)
             fitting = " or ".join(map(str, sorted({below, below + multiple})))
-            expected = f"a multiple of {multiple} from {minimum} up, such as {fitting}"
+            expected = f"a multiple of {multiple} from {minimum} up, or None. "
+            expected += f"Near it: {fitting}"
             raise refused(owner, f"image_shape's {name}", side, expected)
     return height, width, channels

@@ -53,7 +53,7 @@ def convert_weights(
     if not isinstance(style_weight, dict):
         style_weight = dict.fromkeys(style_shapes, style_weight)
     if set(style_weight) != set(style_shapes):
-        expected = f"a number, or one for each of {', '.join(style_shapes)}"
+        expected = f"a number, or one for each of {list(style_shapes)}"
         raise refused("convert_weights", "style_weight", style_weight, expected)
     style_factor, content_factor = CONVENTIONS[source]
     pixels, style = math.prod(image_shape), {}
