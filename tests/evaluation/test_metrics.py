@@ -137,7 +137,7 @@ def test_paired_error_is_the_same_for_bytes_and_floats():
         (
             np.zeros((2, 4, 4, 3), "uint8"),
             np.zeros((1, 4, 4, 3), "uint8"),
-            "has 1 items",
+            "count of truth is 1",
         ),
         (np.zeros((1, 4, 4, 3), "uint8"), np.zeros((1, 4, 5, 3), "uint8"), "the same"),
         (np.zeros((1, 4, 4, 3), "int64"), np.zeros((1, 4, 4, 3), "uint8"), "int64"),

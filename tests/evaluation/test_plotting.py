@@ -313,7 +313,7 @@ def test_bars_carry_their_numbers():
         (
             [np.zeros((2, 8, 8, 3), "uint8")],
             {"titles": ["one"]},
-            "titles has 1 items",
+            "count of titles is 1",
         ),
         (
             [np.zeros((2, 8, 8, 3), "uint8")],
