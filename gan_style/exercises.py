@@ -26,11 +26,10 @@ def check(function, name=None):
             leading `my_`, which keeps it apart from the package's, does not count.
         name: the exercise, for a function with another name.
 
-    Example:
-        >>> def validity_loss(answers):
-        ...     return ((answers - 1) ** 2).sum()
-        >>> check(validity_loss)
-        validity_loss: it sums up, but the formula takes the mean.
+    >>> def validity_loss(answers):
+    ...     return ((answers - 1) ** 2).sum()
+    >>> check(validity_loss)
+    validity_loss: it sums up, but the formula takes the mean.
     """
     name = str(name or getattr(function, "__name__", "check")).removeprefix("my_")
     with np.errstate(all="ignore"):
@@ -283,8 +282,5 @@ def descent_step(image=100 + 60 * _A[0], gradient=_B[0], rate=8.0):
     yield "the learning rate is missing.", np.clip(image - gradient, 0, 255)
 
 
-EXERCISES = {
-    name: function
-    for name, function in globals().copy().items()
-    if inspect.isgeneratorfunction(function) and not name.startswith("_")
-}
+_GENERATORS = [f for f in [*globals().values()] if inspect.isgeneratorfunction(f)]
+EXERCISES = {f.__name__: f for f in _GENERATORS if f.__name__[0] != "_"}

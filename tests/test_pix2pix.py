@@ -173,7 +173,7 @@ def test_translates_uint8_to_uint8():
 
 class TestArguments:
     def test_refuses_a_discriminator_of_other_channels(self):
-        with pytest.raises(ValueError, match=r"16, 3\), but must have \(16, 16, 6\)"):
+        with pytest.raises(ValueError, match=r"16, 3\), but must be \(16, 16, 6\)"):
             Pix2Pix(unet_generator((16, 16, 3), 2), patch_discriminator((16, 16, 3), 2))
 
     def test_refuses_what_is_no_model(self):

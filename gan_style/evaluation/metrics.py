@@ -47,14 +47,11 @@ def kernel_inception_distance(
     y = checks.check_array(owner, "features_y", features_y, 2, shape).astype("float64")
     fewest, dimensions = min(len(x), len(y)), x.shape[1]
     if fewest < 2 or not dimensions or dimensions != y.shape[1]:
-        raise ValueError(
-            f"{owner}: features_x and features_y are {x.shape} and {y.shape}, but must "
-            f"be {shape}, at least 2 of each. Compute both with one network."
-        )
+        expected = f"{shape}, at least 2 of each. Compute both with one network"
+        raise checks.refused(owner, "shapes of features", (x.shape, y.shape), expected)
     for name, features in ("features_x", x), ("features_y", y):
         if not np.isfinite(features).all():
-            remedy = "but must be. Look for NaN in images."
-            raise ValueError(f"{owner}: {name} is not finite, {remedy}")
+            raise checks.refused(owner, name, features, "finite. Check the images")
     size = min(1000, max(2, fewest // 2)) if subset_size is None else subset_size
     size = checks.check_int(owner, "subset_size", size)
     checks.check_number(owner, "subset_size", size, 2, fewest)
@@ -100,10 +97,8 @@ def paired_error(images, truth):
     for image, true in zip(images, truth, strict=True):
         image, true = image_levels(owner, image), image_levels(owner, true)
         if image.shape != true.shape:
-            raise ValueError(
-                f"{owner}: truth holds an image of shape {true.shape}, but it must be "
-                f"{image.shape}, the same as in images. Pass both in one order."
-            )
+            expected = f"{image.shape}, the same as in images. Pass both in one order"
+            raise checks.refused(owner, "a shape in truth", true.shape, expected)
         errors.append(np.abs(image - true).mean(dtype="float64"))
     return float(np.mean(errors))
 
@@ -198,10 +193,8 @@ def check_count(owner, name, items, count=None, what="images (height, width, 3)"
     """Check that a list or an array holds any items, or `count` of them."""
     checks.check_sequence(owner, name, items, what)
     if not len(items) or count not in (None, len(items)):
-        raise ValueError(
-            f"{owner}: {name} has {len(items)} items, but must have "
-            f"{count or 'at least one'}. Pass {what}, one for each."
-        )
+        expected = f"{count or 'at least 1'}. Pass {what}, one for each"
+        raise checks.refused(owner, f"the count of {name}", len(items), expected)
 
 
 def image_levels(owner, image):
@@ -227,7 +220,5 @@ def round_levels(levels):
 def _check_channels(owner, arrays):
     counts = sorted({array.shape[-1] for array in arrays})
     if len(counts) > 1:
-        raise ValueError(
-            f"{owner}: images have {counts} channels, but must all have as many. "
-            "Convert them, such as with numpy.repeat(images, 3, axis=-1)."
-        )
+        expected = "one. Convert images, as numpy.repeat(images, 3, axis=-1) does"
+        raise checks.refused(owner, "numbers of channels", counts, expected)

@@ -107,14 +107,9 @@ def fast_norm(layer, images, training):
 def winograd_tile_size(sides, kernel_shape, dtype):
     """Return m where F(m x m, 3x3) is faster than TensorFlow's convolution, or None."""
     tile_size, channels = (4, 128) if dtype == "float32" else (2, 256)
-    height, width = sides
-    fits = (
-        tuple(kernel_shape[:2]) == (3, 3)
-        and min(kernel_shape[2:]) >= channels
-        and None not in (height, width)
-        and all((n - 2) % tile_size == 0 or n > 8 * tile_size for n in sides)
-    )
-    return tile_size if fits and _winograd_suits(dtype) else None
+    wide = tuple(kernel_shape[:2]) == (3, 3) and min(kernel_shape[2:]) >= channels
+    fits = (n and ((n - 2) % tile_size == 0 or n > 8 * tile_size) for n in sides)
+    return tile_size if wide and all(fits) and _winograd_suits(dtype) else None
 
 
 def upsample_is_faster(images_shape, kernel_shape, dtype):

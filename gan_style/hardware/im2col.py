@@ -16,9 +16,8 @@ def convolve(images, kernel, stride=1, padding="VALID"):
     def forward(images, kernel):
         def gradient(upstream):
             strides = [1, stride, stride, 1]
-            to_images = tf.compat.v1.nn.conv2d_backprop_input(
-                tf.shape(images), kernel, upstream, strides, padding
-            )
+            backprop = tf.compat.v1.nn.conv2d_backprop_input
+            to_images = backprop(tf.shape(images), kernel, upstream, strides, padding)
             # Otherwise TensorFlow would pad and gather in the forward pass.
             (padded,) = run_after([upstream], images)
             if padding == "SAME":

@@ -38,11 +38,10 @@ def available_memory():
     return float(available)
 
 
-def budget(name, value, owner="plan"):
+def budget(name, value):
     """Return a budget of "time" or "memory", in seconds or bytes, as a float.
 
-    `value` is a positive number or a string such as "90 s" or "4 GB"; a ValueError
-    for anything else names `owner`.
+    `value` is a positive number, or a string such as "90 s" or "4 GB".
 
     >>> budget("time", "1.5 minutes"), budget("memory", "4 GB")
     (90.0, 4000000000.0)
@@ -55,7 +54,7 @@ def budget(name, value, owner="plan"):
         amount = float(match[1]) * unit if unit else None
     number = isinstance(amount, int | float) and not isinstance(amount, bool)
     if not number or not 0 < amount < math.inf:
-        raise refused(owner, name, value, f"a positive amount: {_EXAMPLES[name]}")
+        raise refused("plan", name, value, f"a positive amount: {_EXAMPLES[name]}")
     return float(amount)
 
 

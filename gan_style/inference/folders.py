@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from gan_style.inference.sizes import compile_for_any_size
 from gan_style.inference.translation import translate
-from gan_style.utils.checks import check_path
+from gan_style.utils.checks import check_path, refused
 from gan_style.utils.files import atomic_write, name_file_in_errors
 from gan_style.utils.images import UnreadableImage, find_images, save_image
 
@@ -64,13 +64,11 @@ def translate_folder(
     owner = "translate_folder"
     source = check_path(owner, "source", source)
     target = check_path(owner, "target", target)
-    channels = compile_for_any_size(generator, owner).channels
-    if not {channels, generator.output_shape[-1]} <= {1, 3}:
-        raise ValueError(
-            f"{owner}: generator maps {channels} channels to "
-            f"{generator.output_shape[-1]}, but must map 1 or 3 to 1 or 3. Pass arrays "
-            "to `translate`."
-        )
+    network = compile_for_any_size(generator, owner)
+    channels = network.channels, generator.output_shape[-1]
+    if not {*channels} <= {1, 3}:
+        expected = "1 or 3 each. Pass arrays to `translate`"
+        raise refused(owner, "(channels in, out) of generator", channels, expected)
     originals, unused = _find_originals(source, target)
     outputs = _name_outputs(originals)
     record = _Record(target, outputs.values())

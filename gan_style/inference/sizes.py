@@ -7,6 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from gan_style.utils.checks import refused
+
 _MULTIPLES = sorted(range(1, 65), key=lambda n: n & (n - 1) > 0)  # powers of 2 first
 
 _known = weakref.WeakKeyDictionary()
@@ -47,11 +49,9 @@ def compile_for_any_size(generator, owner="compile_for_any_size"):
         return _known[generator]
     shape = getattr(generator, "input_shape", None)
     if not isinstance(shape, tuple) or len(shape) != 4 or shape[-1] is None:
-        raise ValueError(
-            f"{owner}: generator has inputs of shape {shape}, but must be a built "
-            "keras.Model of images (batch, height, width, channels) with a fixed "
-            "number of channels. Pass one, such as a CycleGAN's generator_ab."
-        )
+        expected = "(batch, height, width, channels), the channels fixed. Pass a built "
+        expected += "keras.Model, such as a CycleGAN's generator_ab"
+        raise refused(owner, "generator's input_shape", shape, expected)
     # A strong reference would keep the generator, the key of its own entry, for ever.
     reference, channels = weakref.ref(generator), shape[-1]
 
@@ -80,6 +80,5 @@ def compile_for_any_size(generator, owner="compile_for_any_size"):
     minimum = next((side for side in sides if keeps_size(side, side)), 7 * multiple)
     signature = [tf.TensorSpec((None, None, None, channels), tf.float32)]
     run = tf.function(forward, input_signature=signature, autograph=False)
-    return _known.setdefault(
-        generator, SizeRequirements(run, multiple, minimum, channels)
-    )
+    _known[generator] = found = SizeRequirements(run, multiple, minimum, channels)
+    return found

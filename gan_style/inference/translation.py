@@ -155,15 +155,11 @@ def _check_image(image, channels):
         if channels == 1:
             image = np.rint(luma(image.astype("float32"))).astype("uint8")[..., None]
         elif channels != 3:
-            raise ValueError(
-                f"translate: generator has {channels} channels, but must have 1 or 3 "
-                "for image files. Pass arrays."
-            )
+            expected = "1 or 3 for image files. Pass arrays"
+            raise checks.refused("translate", "channels", channels, expected)
     if isinstance(image, (list, tuple)):
-        raise ValueError(
-            "translate: a list holds a list, but must hold images. Make numbers an "
-            "array with numpy.asarray."
-        )
+        expected = "an array of numbers: numpy.asarray makes one"
+        raise checks.refused("translate", "an image", image, expected)
     image = checks.check_array("translate", "an image", image, shape=_FORMS)
     shape, known = image.shape, image.ndim in (3, 4)
     if not known or shape[-1] != channels or 0 in shape[-3:]:
@@ -192,12 +188,9 @@ def _run(network, images):
         result = network.run(images).numpy()
     except tf.errors.ResourceExhaustedError as error:
         raise MemoryError(
-            f"translate: a batch of shape {images.shape} needs more memory than there "
-            "is. Pass tile_size=512 or less."
+            f"translate: {images.shape} needs more memory. Pass tile_size=512 or less."
         ) from error
     if not np.isfinite(result).all():
-        raise ValueError(
-            "translate: generator is a network whose output is not finite, but must be "
-            "finite: its training has diverged. Load an earlier state."
-        )
+        expected = "finite: its training has diverged. Load an earlier state"
+        raise checks.refused("translate", "generator's output", result, expected)
     return result

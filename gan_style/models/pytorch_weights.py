@@ -11,12 +11,6 @@ from gan_style.utils.checks import check_path, summarize
 from gan_style.utils.files import check_stored
 
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
-_OTHERS = {  # what a name tells of another network
-    r"^model\.model\.": "It looks like a U-Net (unet_128, unet_256). ",
-    r"\.filt$": "It looks like a network that blurs before downsampling, as CUT's. ",
-    r"^model\.10\.conv_block\.0\.weight$": "Its blocks do not pad by reflection. ",
-    r"^model\.2\.weight$": "It has batch norm, or a norm with learned scale. ",
-}
 
 
 def load_pytorch_generator(path_or_state_dict):
@@ -148,13 +142,11 @@ def _check(arrays, layers, source):
     known = shapes.keys() | {f"{key}.bias" for key, _ in layers.values()}
     missing, unknown = shapes.keys() - arrays.keys(), arrays.keys() - known
     if missing or unknown:
-        names = "\n".join(arrays)
-        hints = [hint for name, hint in _OTHERS.items() if re.search(name, names, re.M)]
         raise _error(
             f"{source} is of another network",
             "of a ResNet generator with instance norm, such as resnet_9blocks. "
-            f"{''.join(hints[:1])}Missing: {summarize(sorted(missing))}; unknown: "
-            f"{summarize(sorted(unknown))}",
+            f"Missing: {summarize(sorted(missing))}; "
+            f"unknown: {summarize(sorted(unknown))}",
         )
     for name, shape in shapes.items():
         got = arrays[name].shape

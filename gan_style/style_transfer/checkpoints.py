@@ -67,7 +67,7 @@ class SavedRun(keras.callbacks.Callback):
             save_run(self.path, **run)
 
 
-def fingerprint(transfer, initial, tile_size, schedule, optimizer, settings):
+def fingerprint(transfer, initial, tile_size, schedule, optimizer):
     """Name everything that a run's pixels depend on: a digest."""
     digest = hashlib.sha256()
     arrays = [transfer.content, *transfer.styles, *transfer.masks]
@@ -77,7 +77,7 @@ def fingerprint(transfer, initial, tile_size, schedule, optimizer, settings):
         digest.update(str(array.shape).encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     options = (transfer.options, tile_size, initial, *schedule, optimizer)
-    digest.update(repr((*options, sorted(settings.items()))).encode())
+    digest.update(repr(options).encode())
     return digest.hexdigest()
 
 

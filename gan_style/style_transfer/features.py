@@ -102,8 +102,8 @@ def compiled(function):
     return tf.function(functools.partial(function))
 
 
-def with_gradient(function):
-    """Return a function that returns the results, and the gradient of the last."""
+def with_gradient(function, any_size=False):
+    """Compile a function to return its results, and the gradient of the last."""
 
     def evaluate(x, *others):
         with tf.GradientTape() as tape:
@@ -112,7 +112,7 @@ def with_gradient(function):
             total = results[-1]
         return results, tape.gradient(total, x)
 
-    return evaluate
+    return traced_once(evaluate) if any_size else compiled(evaluate)
 
 
 def traced_once(function):

@@ -24,10 +24,9 @@ def content_loss(base, combination):
     base = to_float32(base, "content_loss", "base", range(9))
     combination = to_float32(combination, "content_loss", "combination", range(9))
     if tuple(base.shape) != tuple(combination.shape):
-        raise ValueError(
-            f"content_loss: combination is of shape {tuple(combination.shape)}, but "
-            f"must be of base's, {tuple(base.shape)}. Resize the images to one size."
-        )
+        expected = f"base's, {tuple(base.shape)}. Resize the images to one size"
+        shape = tuple(combination.shape)
+        raise refused("content_loss", "shape of combination", shape, expected)
     return ops.mean(ops.square(ops.subtract(combination, base)))
 
 
@@ -75,10 +74,9 @@ def style_loss(style, combination):
     combination = mean_gram(to_float32(combination, "style_loss", "combination"))
     channels, batches = style.shape[-1], {*style.shape[:-2], *combination.shape[:-2]}
     if combination.shape[-1] != channels or len(batches - {1, None}) > 1:
-        raise ValueError(
-            f"style_loss: combination has Gram matrices {tuple(combination.shape)}, "
-            f"but must be of style's channels and batch, {tuple(style.shape)}."
-        )
+        expected = f"of style's channels and batch, {tuple(style.shape)}"
+        shape = tuple(combination.shape)
+        raise refused("style_loss", "shape of Gram matrices", shape, expected)
     difference = ops.square(ops.subtract(combination, style))
     return ops.mean(ops.sum(difference, axis=(-1, -2))) / (4 * channels**2)
 

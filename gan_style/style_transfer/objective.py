@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from gan_style.style_transfer.features import compiled, gram_sums, with_gradient
+from gan_style.style_transfer.features import gram_sums, with_gradient
 from gan_style.style_transfer.losses import to_float32, total_variation_loss
 from gan_style.style_transfer.tiled_objective import TiledObjective
 
@@ -53,7 +53,7 @@ class StyleObjective:
 
     def __init__(self, features, targets, weights):
         self.features, self.targets, self.weights = features, targets, weights
-        self._whole = compiled(with_gradient(self._whole_terms))
+        self._whole = with_gradient(self._whole_terms)
         self._tiled = TiledObjective(self)
 
     def __call__(self, image, tile_size=None):

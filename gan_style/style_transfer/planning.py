@@ -12,16 +12,15 @@ import tensorflow as tf
 from gan_style.hardware import DoesNotFit
 from gan_style.hardware.memory import budget, memory_limit, resident_memory, say_seconds
 from gan_style.style_transfer.features import plan_tiles
-from gan_style.style_transfer.optimizers import LBFGS, OPTIMIZERS
-from gan_style.utils.checks import check_choice, check_int, check_list, refused
+from gan_style.style_transfer.optimizers import LBFGS
+from gan_style.utils.checks import check_int, check_list, refused
 
 _MARGIN = 0.9  # a safety margin, because a few steps are a small sample
 _TILE_SIZES = (1024, 768, 512, 384, 256, 192, 128)
 _FINEST_STEPS = (60, 50, 40, 30, 25, 20, 15)  # with fewer, the finest scale is blurred
 # Measured on CPU (benchmarks/planning.py): how often a layer's output is held; bytes of
-# TensorFlow's own; evaluations per step of L-BFGS; image-sized arrays besides.
-_HELD, _OVERHEAD, _EVALUATIONS = 1.1, 300e6, 1.04
-_IMAGES = {"lbfgs": 27, "adam": 10}
+# TensorFlow's own; L-BFGS's evaluations per step, and its image-sized arrays.
+_HELD, _OVERHEAD, _EVALUATIONS, _IMAGES = 1.1, 300e6, 1.04, 27
 
 
 def default_scales(size, coarsest=128, ratio=2**0.5):
@@ -65,16 +64,15 @@ class StylePlan(NamedTuple):
     """A run that fits, from `plan_style`: print it, `_replace` parts, or `paint()`."""
 
     transfer: object  # the `StyleTransfer` that was planned for
-    scales: list  # as in `StyleTransfer.run`; the next three as well
+    scales: list  # as in `StyleTransfer.run`; the next two as well
     steps: list
     tile_size: int | None
-    optimizer: str
     seconds: float  # estimated
     memory: float  # in bytes: of the whole process, at its peak
 
     def paint(self, **options):
         """Run as planned; `options` are further arguments of `StyleTransfer.run`."""
-        options = {"tile_size": self.tile_size, "optimizer": self.optimizer, **options}
+        options = {"tile_size": self.tile_size, **options}
         return self.transfer.run(self.steps, self.scales, **options)
 
     def __str__(self):
@@ -83,14 +81,12 @@ class StylePlan(NamedTuple):
         schedule = zip(self.steps, self.scales, strict=True)
         scales = ", ".join(f"{steps} at {scale}" for steps, scale in schedule)
         return (
-            f"{width} x {height} px, {pieces}; steps of {self.optimizer}: {scales}; "
+            f"{width} x {height} px, {pieces}; steps of lbfgs: {scales}; "
             f"about {say_seconds(self.seconds)} and {self.memory / 1e9:.1f} GB"
         )
 
 
-def plan_style(
-    transfer, time=None, memory=None, steps=None, scales=None, optimizer="lbfgs"
-):
+def plan_style(transfer, time=None, memory=None, steps=None, scales=None):
     """Estimate what a run of style transfer needs, or find a run that fits a budget.
 
     Times a few steps at two small sizes; counts memory from the network's layers. Where
@@ -101,47 +97,39 @@ def plan_style(
         time: the most it may take: seconds, or a string such as "3 minutes"; or None.
         memory: the most the process may use: bytes, or a string such as "4 GB"; by
             default what the machine has available.
-        steps, scales, optimizer: as in `StyleTransfer.run`; None lets the plan choose.
+        steps, scales: as in `StyleTransfer.run`; None lets the plan choose.
 
     Returns:
         A `StylePlan`.
 
     Raises:
         DoesNotFit: where no run of this size fits; names the largest size that does.
-        ValueError: for a budget that is not one, or an unknown optimizer.
+        ValueError: for a budget that is not one, or another schedule.
     """
     if not hasattr(transfer, "loss_and_gradient"):
         raise refused("plan_style", "transfer", transfer, "a StyleTransfer")
-    check_choice("plan_style", "optimizer", optimizer, tuple(OPTIMIZERS))
     schedules = [check_schedule(transfer.size, scales, steps)]
     if steps is None and scales is None:
         schedules = _candidate_schedules(transfer.size)
     time = math.inf if time is None else budget("time", time)
     limit = memory_limit(memory)
 
-    def memory_at(size, optimizer=optimizer):
-        return style_memory(transfer, size, tile_size, optimizer)
-
     def seconds_at(size):
         ways = schedules if size == transfer.size else _candidate_schedules(size)
         return min(costs.seconds(transfer, *way) for way in ways) / _MARGIN
 
     for tile_size in (None, *(t for t in _TILE_SIZES if t < transfer.size)):
-        peak = style_memory(transfer, transfer.size, tile_size, optimizer)
-        if peak <= limit:
+        memory_at = functools.partial(style_memory, transfer, tile_size=tile_size)
+        if (peak := memory_at(transfer.size)) <= limit:
             break
     else:
-        advice, say = "more memory", lambda most: f"{most / 1e9:.1f} GB"
-        if memory_at(transfer.size, "adam") <= limit:
-            advice = f"optimizer='adam', which stores fewer images, or {advice}"
-        raise _too_little("memory", limit, memory_at, say, transfer, advice)
+        raise _too_little("memory", limit, memory_at, transfer, "more memory")
     costs = measure_style(transfer, tile_size)
     for scales, steps in schedules:
         took = costs.seconds(transfer, scales, steps)
         if took <= _MARGIN * time:
-            return StylePlan(transfer, scales, steps, tile_size, optimizer, took, peak)
-    advice = "fewer steps or more time"
-    raise _too_little("time", time, seconds_at, say_seconds, transfer, advice)
+            return StylePlan(transfer, scales, steps, tile_size, took, peak)
+    raise _too_little("time", time, seconds_at, transfer, "fewer steps or more time")
 
 
 def _candidate_schedules(size):
@@ -153,10 +141,11 @@ def _candidate_schedules(size):
     ]
 
 
-def _too_little(name, limit, needed, say, transfer, advice):
+def _too_little(name, limit, needed, transfer, advice):
     size = transfer.size
     fitting = [smaller for smaller in range(64, size, 16) if needed(smaller) <= limit]
     advice = f"size={fitting[-1]} or less, or {advice}" if fitting else advice
+    say = say_seconds if name == "time" else lambda most: f"{most / 1e9:.1f} GB"
     return DoesNotFit(
         f"plan_style: {name} is {say(limit)}, but must be at least "
         f"{say(needed(size))}, for size={size}. Use {advice}."
@@ -205,7 +194,7 @@ def measure_style(transfer, tile_size=None, sizes=(128, 256)):
     return StyleCosts(scale, preparing / pixels[-1], step, pixel, tile_size)
 
 
-def style_memory(transfer, size, tile_size=None, optimizer="lbfgs"):
+def style_memory(transfer, size, tile_size=None):
     """Estimate the bytes of the process at the peak of a run to a size."""
     features, network, stride = transfer.features, 0.0, 1
     for layer in features.model.layers:
@@ -216,7 +205,7 @@ def style_memory(transfer, size, tile_size=None, optimizer="lbfgs"):
         4 * features.model.output[name].shape[-1] / features.strides[name] ** 2
         for name in transfer.content_layers
     )
-    images = 3 * tf.as_dtype(transfer.dtype).size * _IMAGES[optimizer]
+    images = 3 * tf.as_dtype(transfer.dtype).size * _IMAGES
     whole = math.prod(transfer.shape_at(size)) * (images + targets)
     tile = max(_tile_areas(transfer, size, tile_size))
     return resident_memory() + _OVERHEAD + whole + _HELD * network * tile

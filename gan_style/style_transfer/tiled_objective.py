@@ -2,13 +2,7 @@
 
 import tensorflow as tf
 
-from gan_style.style_transfer.features import (
-    compiled,
-    crop,
-    gram_sums,
-    traced_once,
-    with_gradient,
-)
+from gan_style.style_transfer.features import crop, gram_sums, with_gradient
 from gan_style.style_transfer.losses import total_variation_loss
 
 
@@ -22,10 +16,9 @@ class TiledObjective:
 
     def __init__(self, objective):
         self.objective, power = objective, objective.weights.total_variation_power
-        self._style = compiled(with_gradient(lambda grams: [objective.style(grams)]))
-        variation = with_gradient(lambda image: [total_variation_loss(image, power)])
-        self._variation = compiled(variation)
-        self._tile = traced_once(with_gradient(self._tile_losses))
+        self._style = with_gradient(lambda grams: [objective.style(grams)])
+        self._variation = with_gradient(lambda x: [total_variation_loss(x, power)])
+        self._tile = with_gradient(self._tile_losses, any_size=True)
 
     def __call__(self, image, tile_size):
         """Evaluate the loss and its gradient, as `StyleObjective` does."""

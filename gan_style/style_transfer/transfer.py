@@ -17,7 +17,7 @@ from gan_style.style_transfer.objective import TERMS
 from gan_style.style_transfer.optimizers import OPTIMIZERS
 from gan_style.style_transfer.planning import check_schedule
 from gan_style.style_transfer.problem import StyleProblem
-from gan_style.utils.checks import check_choice, check_number, refused
+from gan_style.utils.checks import check_choice, refused
 
 
 class Result(NamedTuple):
@@ -82,7 +82,7 @@ class StyleTransfer(StyleProblem):
     def run(
         self, steps=None, scales=None, optimizer="lbfgs", initial="content",
         callbacks=(), progress=True, checkpoint=None, save_every=25, branch_from=None,
-        tile_size=None, learning_rate=None, jit_compile=None,
+        tile_size=None, jit_compile=None,
     ):  # fmt: skip
         """Paint, from coarse to fine.
 
@@ -90,7 +90,8 @@ class StyleTransfer(StyleProblem):
             steps: int, or one for each of `scales`; by default more on coarse scales.
             scales: ints, the longer sides in pixels, the last one the result's; by
                 default from about 128 on, each 1.4 times the last.
-            optimizer: `"lbfgs"`, or `"adam"`, whose result is a running average.
+            optimizer: `"lbfgs"`, or `"adam"`, whose result is a running average and
+                whose `learning_rate` a callback may set.
             initial: the start: `"content"` (with a little noise, so that flat parts
                 can grow strokes), `"noise"`, or an image.
             callbacks: Keras callbacks. A scale is an epoch and a step a batch; their
@@ -104,7 +105,6 @@ class StyleTransfer(StyleProblem):
                 scale, with this object's images and weights.
             tile_size: int, rows and columns of a tile in pixels, for large images; the
                 result is the same. None for one piece.
-            learning_rate: float, of Adam, in levels of [0, 255]; 5 by default.
             jit_compile: bool, whether XLA compiles a step, of an image without tiles;
                 by default where `hardware.recommend()` says so (on GPUs).
 
@@ -114,12 +114,8 @@ class StyleTransfer(StyleProblem):
         Raises:
             ValueError: for an option, a callback or a checkpoint that cannot be used.
         """
-        owner, settings = "StyleTransfer.run", {}
+        owner = "StyleTransfer.run"
         check_choice(owner, "optimizer", optimizer, tuple(OPTIMIZERS))
-        if learning_rate is not None:
-            check_choice(owner, "optimizer with learning_rate", optimizer, ("adam",))
-            check_number(owner, "learning_rate", learning_rate, 0, 1e4)
-            settings = {"learning_rate": learning_rate}
         xla = recommend().jit_compile if jit_compile is None else jit_compile
         xla = xla and tile_size is None
         scales, steps = schedule = check_schedule(self.size, scales, steps)
@@ -127,8 +123,7 @@ class StyleTransfer(StyleProblem):
             initial = inputs.rgb_array("initial", initial)
         elif initial not in ("content", "noise"):
             raise refused(owner, "initial", initial, "'content', 'noise' or an image")
-        options = (self, initial, tile_size, schedule, optimizer, settings)
-        name = fingerprint(*options) if checkpoint else ""
+        name = fingerprint(self, initial, tile_size, schedule, optimizer)
         saved = SavedRun(checkpoint, branch_from, save_every, scales, name)
         callbacks = saved, callbacks, ProgressBar(schedule, saved, progress)
         callbacks = callback_list(self, callbacks, optimizer)
@@ -141,7 +136,7 @@ class StyleTransfer(StyleProblem):
             image = inputs.resize(image, self.shape_at(scales[scale]), self.dtype)
             params = {"epochs": len(scales), "steps": steps[scale], "verbose": 1}
             callbacks.set_params(params)
-            return OPTIMIZERS[optimizer](image, loss, xla, **settings)
+            return OPTIMIZERS[optimizer](image, loss, xla)
 
         first, start = saved.scale, saved.image
         start = self.start(initial, scales[first]) if start is None else start

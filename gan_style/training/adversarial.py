@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from gan_style.training import guards
 from gan_style.training.checkpoints import patch_keras_saving_leak, resumable
+from gan_style.utils.checks import refused
 
 _OPTIONS = ("jit_compile", "run_eagerly", "steps_per_execution")
 
@@ -83,10 +84,8 @@ class AdversarialModel(keras.Model):
         replicas = self.distribute_strategy.num_replicas_in_sync
         several = options["jit_compile"] or options.get("steps_per_execution", 1) > 1
         if replicas > 1 and several:
-            raise ValueError(
-                f"{owner}: options are {options}, but for {replicas} replicas must be "
-                "jit_compile=False and steps_per_execution=1."
-            )
+            expected = "jit_compile=False, steps_per_execution=1 on several replicas"
+            raise refused(owner, "options", options, expected)
         guards.check_weights(owner, self)
         both = [*map(self._optimizer, (generator_optimizer, discriminator_optimizer))]
         super().compile(optimizer=None, auto_scale_loss=False, **options)
@@ -173,10 +172,8 @@ class AdversarialModel(keras.Model):
         """The two batches of a training batch, and how many images count."""
         a, b, _ = keras.utils.unpack_x_y_sample_weight(data)
         if b is None:
-            raise ValueError(
-                f"{type(self).__name__}: a batch is one part, but must be a pair (a, b)"
-                ". Pass x and y, or zip two datasets: tf.data.Dataset.zip((a, b))."
-            )
+            expected = "a pair (a, b). Pass x and y, or tf.data.Dataset.zip((a, b))"
+            raise refused(type(self).__name__, "a batch", a, expected)
         guards.check_float(type(self).__name__, a, b)
         return self._at_least_one(a), self._at_least_one(b), tf.shape(a)[0]
 

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from gan_style.utils.checks import check_int, check_path
+from gan_style.utils.checks import check_int, check_path, refused
 from gan_style.utils.files import atomic_write, check_stored, check_writable
 
 _NOTE = "gan_style_training.json"  # within the file, where Keras does not look
@@ -177,10 +177,9 @@ class _AlignEpochs(keras.callbacks.Callback):
             raise StopIteration  # which `fit` treats as the end of the data
         together = self.model.steps_per_execution
         if self.left < min(batch + together, self.steps):
-            raise ValueError(
-                f"{type(self.model).__name__}.fit: steps_per_execution is {together}, "
-                f"but must be 1: {self.left} steps are left of this epoch."
-            )
+            owner = f"{type(self.model).__name__}.fit"
+            expected = f"1: {self.left} steps are left of this epoch"
+            raise refused(owner, "steps_per_execution", together, expected)
 
 
 @contextlib.contextmanager

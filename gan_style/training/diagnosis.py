@@ -80,10 +80,8 @@ class Diagnosis(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         if hasattr(self.model, "generator"):
-            raise ValueError(
-                "Diagnosis: the model is a Pix2Pix, but must be a CycleGAN. Pass pairs "
-                "to fit as validation_data, whose losses tell as much."
-            )
+            expected = "a CycleGAN. Pass fit validation_data, whose losses tell as much"
+            raise refused("Diagnosis", "model", self.model, expected)
         self.findings, self._in_a_row = [], Counter()
         self._good = None  # step and values of the last good state
         self._recent = Counter()  # sums of the losses since the last check

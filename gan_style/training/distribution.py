@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from gan_style.training.checkpoints import load_state, save_state, weights_are_finite
 from gan_style.training.guards import check_batch_size, warn_of_ended
-from gan_style.utils.checks import check_int, check_path, summarize
+from gan_style.utils.checks import check_int, check_path, refused
 from gan_style.utils.files import check_writable
 
 
@@ -47,10 +47,8 @@ def train(model, dataset, steps, folder=None, every=500, report=None):
     every = check_int("train", "every", every)
     cursor = getattr(dataset, "cursor", None)
     if cursor is None or not hasattr(model, "steps_done"):
-        raise ValueError(
-            f"train: model and dataset are {summarize(model)} and {summarize(dataset)},"
-            " but must be a compiled CycleGAN and `train` of gan_style.datasets.load."
-        )
+        expected = "a compiled CycleGAN, and `train` of gan_style.datasets.load"
+        raise refused("train", "(model, dataset)", (model, dataset), expected)
     strategy = model.distribute_strategy
     replicas = strategy.num_replicas_in_sync
     check_batch_size("train", dataset.element_spec[0].shape[0], replicas)

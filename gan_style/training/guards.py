@@ -12,30 +12,24 @@ from gan_style.utils.checks import check_range, refused
 def check_networks(owner, networks):
     """Refuse networks, by name, that are no built models of their own."""
     if keras.backend.backend() != "tensorflow":
-        raise ValueError(
-            f"{owner}: Keras' backend is {keras.backend.backend()}, but must be "
-            "tensorflow. Set KERAS_BACKEND=tensorflow before Python starts."
-        )
+        expected = "tensorflow. Set KERAS_BACKEND=tensorflow before Python starts"
+        raise refused(owner, "Keras' backend", keras.backend.backend(), expected)
     names = {}
     for name, network in networks.items():
         if not isinstance(network, keras.Model) or not network.built:
             expected = "a built keras.Model, such as one of gan_style.models"
             raise refused(owner, name, network, expected)
-        if names.setdefault(id(network), name) != name:
-            raise ValueError(
-                f"{owner}: {names[id(network)]} and {name} are one model, but must be "
-                "two. Build one for each."
-            )
+        if (other := names.setdefault(id(network), name)) != name:
+            expected = f"another model than {other}. Build one for each"
+            raise refused(owner, name, network, expected)
 
 
 def check_shapes(owner, remedy="Build the networks for the same images.", **images):
     """Refuse networks whose images have another shape than those of the others."""
     for name, (shape, expected) in images.items():
         if not tf.TensorShape(shape).is_compatible_with(expected):
-            raise ValueError(
-                f"{owner}: {name} has images {shape[1:]}, but must have "
-                f"{expected[1:]}. {remedy}"
-            )
+            expected = f"{expected[1:]}. {remedy}".removesuffix(".")
+            raise refused(owner, f"shape of images for {name}", shape[1:], expected)
 
 
 def check_weights(owner, model):
@@ -43,16 +37,13 @@ def check_weights(owner, model):
     for kind in ("generator", "discriminator"):
         if not (variables := model.variables_of(kind)):
             raise ValueError(
-                f"{owner}: no {kind} has a trainable weight. Set trainable = True on "
-                "one, and compile."
+                f"{owner}: no {kind} has a trainable weight. Unfreeze one, and compile."
             )
         for variable in variables:
             if variable.dtype in ("bfloat16", "float16"):
-                raise ValueError(
-                    f"{owner}: {variable.path} is {variable.dtype}, whose rounding is "
-                    "coarser than an optimizer's steps. Build the networks under the "
-                    f"policy mixed_{variable.dtype}."
-                )
+                expected = "float32: its rounding is finer than an optimizer's steps"
+                expected += f". Build the networks under mixed_{variable.dtype}"
+                raise refused(owner, variable.path, variable.dtype, expected)
 
 
 def check_call(model, method, args, kwargs):
@@ -118,10 +109,8 @@ def check_float(owner, *images):
     """Refuse whole numbers at the door that every batch passes."""
     for part in images:
         if not keras.backend.is_float_dtype(part.dtype):
-            raise ValueError(
-                f"{owner}: a batch is {part.dtype.name}, but must be float32 in [-1, 1]"
-                ". Pass images / 127.5 - 1."
-            )
+            expected = "float32 in [-1, 1]. Pass images / 127.5 - 1"
+            raise refused(owner, "dtype of a batch", part.dtype.name, expected)
 
 
 def _uses_generator(dataset):
@@ -135,20 +124,17 @@ def _check_spec(owner, name, spec, shapes):
     for part, shape in zip(parts, shapes, strict=False):
         known = isinstance(part, tf.TensorSpec) and part.dtype.is_floating
         if not known or not part.shape.is_compatible_with(shape):
-            raise ValueError(
-                f"{owner}: {name} is a dataset of {part}, but the networks were built "
-                f"for float32 {shape} in [-1, 1]. Batch and resize the images, and map "
-                "uint8 by tf.cast(image, 'float32') / 127.5 - 1."
-            )
+            expected = f"float32 {shape} in [-1, 1]. Batch and resize the images, and "
+            expected += "map uint8 by tf.cast(image, 'float32') / 127.5 - 1"
+            raise refused(owner, f"the dataset {name}", part, expected)
 
 
 def check_batch_size(owner, size, replicas, name="batch_size"):
     """Refuse batches that replicas cannot share."""
     if size is not None and size % replicas:
-        raise ValueError(
-            f"{owner}: {name} is {size}, but must be a multiple of the {replicas} "
-            f"replicas, which share it. Use {max(replicas, size - size % replicas)}."
-        )
+        fitting = max(replicas, size - size % replicas)
+        expected = f"a multiple of the {replicas} replicas, which share it"
+        raise refused(owner, name, size, f"{expected}. Use {fitting}")
 
 
 def check_callbacks(model, owner, callbacks):
@@ -156,16 +142,14 @@ def check_callbacks(model, owner, callbacks):
     callbacks = getattr(callbacks, "callbacks", callbacks)  # of a CallbackList
     callbacks = keras.tree.flatten(callbacks) if callbacks else []
     known, schedules = keras.callbacks, keras.optimizers.schedules
-    refused, rates = (known.SwapEMAWeights,), schedules.LearningRateSchedule
+    unfit, rates = (known.SwapEMAWeights,), schedules.LearningRateSchedule
     if any(isinstance(o._learning_rate, rates) for o in model.optimizer.optimizers):
-        refused += (known.ReduceLROnPlateau, known.LearningRateScheduler)
+        unfit += (known.ReduceLROnPlateau, known.LearningRateScheduler)
     for callback in callbacks:
-        if isinstance(callback, refused):
-            raise ValueError(
-                f"{owner}: callbacks holds {type(callback).__name__}, whose work is "
-                "done by average_decay or by a schedule of learning rates. Leave it "
-                "out, or compile with numbers as rates."
-            )
+        if isinstance(callback, unfit):
+            expected = "left out, as average_decay or a schedule of rates does its work"
+            expected += ". Or compile with numbers as rates"
+            raise refused(owner, "a callback", callback, expected)
     return callbacks
 
 

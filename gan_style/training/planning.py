@@ -12,7 +12,6 @@ from gan_style.training.checkpoints import state_variables
 from gan_style.utils.checks import check_array, check_int
 
 _MARGIN = 0.9  # of the time is used, as two steps are a small sample
-_PAPER_EPOCHS = 200
 
 
 class TrainingPlan(NamedTuple):
@@ -83,7 +82,7 @@ def plan_training(model, batch, steps_per_epoch, epochs=None, time=None, memory=
             f"{needed} for {least} epochs of {per_epoch} steps. Pass {advice}, smaller "
             "images or more time."
         )
-    epochs = epochs or min(fit, _PAPER_EPOCHS)
+    epochs = epochs or min(fit, 200)  # the paper's
     return TrainingPlan(step, epoch, epochs, epochs * epoch, peak)
 
 

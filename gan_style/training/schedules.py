@@ -11,8 +11,7 @@ class ConstantThenLinear(keras.optimizers.schedules.LearningRateSchedule):
     """CycleGAN's learning rate: constant, then linear to 0.
 
     Args:
-        learning_rate: float from 0, the rate of the first `constant_steps` steps of an
-            optimizer.
+        learning_rate: float from 0, the rate of the first `constant_steps` steps.
         constant_steps: int from 0, steps before the rate begins to fall.
         decay_steps: int from 1, steps in which it falls to 0, where it stays.
 

@@ -158,8 +158,7 @@ def _check_scans(file):
         scans += marker[1] == b"\xda"
     if scans > SCAN_LIMIT:
         raise UnreadableImage(
-            f"has {scans} scans, but must have at most {SCAN_LIMIT}. Save it anew, or "
-            "leave it out."
+            f"has {scans} scans, but must have at most {SCAN_LIMIT}. Save it anew."
         )
 
 

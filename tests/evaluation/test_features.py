@@ -160,7 +160,7 @@ def test_the_weights_are_those_that_keras_loads():
 def test_other_names_and_no_images_are_refused(vgg16):
     with pytest.raises(ValueError, match="network is 'resnet'"):
         image_features("resnet")
-    with pytest.raises(ValueError, match="images has 0 items"):
+    with pytest.raises(ValueError, match="count of images is 0"):
         vgg16([])
     with pytest.raises(ValueError, match="numbers from -1 to 200"):
         vgg16([np.linspace(-1, 200, 48).reshape(4, 4, 3)])

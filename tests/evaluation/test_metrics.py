@@ -107,7 +107,7 @@ def test_whole_sets_have_no_error_over_subsets(features):
         (np.ones((4, 3)), np.ones((4, 2)), {}, "one network"),
         (np.ones((4, 3)), np.ones(4), {}, "features_y"),
         (np.ones((1, 3)), np.ones((4, 3)), {}, "at least 2"),
-        (np.full((4, 3), np.nan), np.ones((4, 3)), {}, "not finite"),
+        (np.full((4, 3), np.nan), np.ones((4, 3)), {}, "must be finite"),
         (
             np.ones((4, 3)),
             np.ones((9, 3)),
@@ -137,7 +137,7 @@ def test_paired_error_is_the_same_for_bytes_and_floats():
         (
             np.zeros((2, 4, 4, 3), "uint8"),
             np.zeros((1, 4, 4, 3), "uint8"),
-            "has 1 items",
+            "count of truth is 1",
         ),
         (np.zeros((1, 4, 4, 3), "uint8"), np.zeros((1, 4, 5, 3), "uint8"), "the same"),
         (np.zeros((1, 4, 4, 3), "int64"), np.zeros((1, 4, 4, 3), "uint8"), "int64"),
@@ -160,7 +160,7 @@ def test_channels_that_differ_are_refused():
         lambda: metrics.baselines(colours, grey, grey),
         lambda: metrics.report(grey, grey, colours),
     ):
-        with pytest.raises(ValueError, match=r"images have \[1, 3\] channels"):
+        with pytest.raises(ValueError, match=r"channels is \[1, 3\], but must be one"):
             call()
     with pytest.raises(ValueError, match="the same as in images"):
         metrics.paired_error(grey, colours)
@@ -221,7 +221,7 @@ def test_report_measures_without_an_extractor_and_with_other_colours():
     assert result["features"] is None and "kid" not in result["rows"]["translated"]
     assert result["rows"]["do nothing"]["paired_error"] == 0
     assert result["rows"]["shift mean of the colours"]["paired_error"] > 100
-    with pytest.raises(ValueError, match="translated has 2 items, but must have 3"):
+    with pytest.raises(ValueError, match="count of translated is 2, but must be 3"):
         metrics.report(images, images[:2], images)
-    with pytest.raises(ValueError, match="images has 0 items"):
+    with pytest.raises(ValueError, match="count of images is 0"):
         metrics.colour_statistics([])

@@ -307,18 +307,18 @@ def test_bars_carry_their_numbers():
 @pytest.mark.parametrize(
     ("rows", "options", "message"),
     [
-        ([], {}, "rows has 0 items"),
-        ([[]], {}, "the longest row has 0 items"),
+        ([], {}, "count of rows is 0"),
+        ([[]], {}, "count of the longest row is 0"),
         ([[], 5], {}, "a row is 5"),
         (
             [np.zeros((2, 8, 8, 3), "uint8")],
             {"titles": ["one"]},
-            "titles has 1 items",
+            "count of titles is 1",
         ),
         (
             [np.zeros((2, 8, 8, 3), "uint8")],
             {"row_titles": []},
-            "row_titles has 0 items",
+            "count of row_titles is 0",
         ),
         ([np.zeros((1, 8, 8, 3), "uint8")], {"zoom": 0.5}, "zoom is 0.5"),
         ([np.zeros((1, 8, 8, 2), "uint8")], {}, r"\(8, 8, 2\)"),

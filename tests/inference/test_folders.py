@@ -189,7 +189,7 @@ def test_grey_generators_translate_files_in_grey(photos):
 def test_generators_of_other_channels_are_refused(photos):
     images = keras.Input((None, None, 4))
     for outputs in (Negative()(images), keras.layers.Conv2D(3, 1)(images)):
-        maps = f"maps 4 channels to {outputs.shape[-1]}, but must map 1 or 3"
+        maps = rf"is \(4, {outputs.shape[-1]}\), but must be 1 or 3 each"
         with pytest.raises(ValueError, match=maps):
             go(keras.Model(images, outputs), photos)
     assert not (photos.parent / "out").exists()

@@ -153,7 +153,7 @@ def test_a_grey_file_keeps_its_levels_in_a_grey_generator():
 
 def test_a_generator_of_other_channels_gets_no_files():
     for form in (Image.new("RGBA", (4, 4)), encoded(Image.new("RGBA", (4, 4)))):
-        with pytest.raises(ValueError, match="4 channels, but must have 1 or 3"):
+        with pytest.raises(ValueError, match="channels is 4, but must be 1 or 3"):
             translate(same(4), form)
     clear = photo(4, 4, 4)
     np.testing.assert_array_equal(translate(same(4), clear), clear)
@@ -271,7 +271,7 @@ IDENTITY = same()
         (np.full((4, 4, 3), 200.0), r"numbers from 200 to 200.*\[-1, 1\]"),
         (np.full((4, 4, 3), np.nan), "not finite"),
         (np.full((4, 4, 3), np.inf), "not finite"),
-        ([[np.zeros((4, 4, 3), "uint8")]], "a list holds a list"),
+        ([[np.zeros((4, 4, 3), "uint8")]], "an array of numbers: numpy.asarray"),
         (None, "an image is None"),
         ("nowhere.png", "nowhere.png"),
         (b"", "an image of 0 bytes"),

@@ -120,23 +120,23 @@ def test_callbacks_set_the_learning_rate_of_adam(assign):
             else:
                 self.model.optimizer.learning_rate = half
 
-    options = {"optimizer": "adam", "learning_rate": 4.0, "callbacks": [Halve()]}
+    options = {"optimizer": "adam", "callbacks": [Halve()]}
     halved = run(transfer(), [1, 3], **options).image
-    assert rates == [4, 4, 2, 1, 0.5]  # the second scale goes on with the first's
+    # The second scale goes on with the first's.
+    assert rates == [5, 5, 2.5, 1.25, 0.625]
     assert (
         halved != run(transfer(), [1, 3], **{**options, "callbacks": []}).image
     ).any()
 
 
 def test_keras_own_callbacks_set_the_learning_rate_of_adam():
-    adam = {"optimizer": "adam", "learning_rate": 4.0}
-    made = transfer()
+    adam, made = {"optimizer": "adam"}, transfer()
     schedule = keras.callbacks.LearningRateScheduler(lambda scale, rate: rate / 4)
     run(made, callbacks=[schedule], **adam)
-    assert float(made.optimizer.learning_rate) == 0.25
+    assert float(made.optimizer.learning_rate) == 5 / 16
     plateau = keras.callbacks.ReduceLROnPlateau("loss", 0.5, patience=1, min_delta=1e9)
     result = run(made, callbacks=[plateau], **adam)
-    assert float(made.optimizer.learning_rate) == 2
+    assert float(made.optimizer.learning_rate) == 2.5
     assert len(result.history["total"]) == 2
     with pytest.raises(ValueError, match="ReduceLROnPlateau.*must monitor content"):
         run(made, callbacks=[keras.callbacks.ReduceLROnPlateau()], **adam)

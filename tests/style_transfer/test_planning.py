@@ -101,17 +101,9 @@ def test_what_is_left_of_the_machine_is_a_budget_too(slow, monkeypatch):
     monkeypatch.setattr(memory, "available_memory", has.pop)
     has[:] = 0.95e9, 1e12
     assert plan_style(made).tile_size is None
-    message = (
-        r"plan_style: memory is .* GB, for size=2048\. Use .*adam.* more memory\.$"
-    )
+    message = r"plan_style: memory is .* GB, for size=2048\. Use .*more memory\.$"
     with pytest.raises(DoesNotFit, match=message):
         plan_style(made)
-
-
-def test_adam_remembers_fewer_images_than_lbfgs():
-    made = transfer(2048)
-    saved = style_memory(made, 2048) - style_memory(made, 2048, optimizer="adam")
-    assert saved == pytest.approx(17 * 2048 * 1024 * 12, rel=0.01)
 
 
 def test_steps_are_timed_and_the_plan_paints():
@@ -190,8 +182,3 @@ def test_a_hiccup_does_not_tilt_the_line_far(monkeypatch):
     assert measured(monkeypatch, [0, 0, 1.0])[0] == 0
     falling = measured(monkeypatch, [1.0, 0.8, 0.7])
     assert falling[1] > 0 and falling[0] > 0
-
-
-def test_an_unknown_optimizer_is_named():
-    with pytest.raises(ValueError, match="optimizer.*'sgd'"):
-        plan_style(transfer(24), optimizer="sgd")

@@ -211,11 +211,6 @@ def test_what_cannot_be_used_names_itself(options, message):
         ({"steps": 0}, "steps is 0.*at least 1"),
         ({"initial": "black"}, "initial.*'black'.*'noise'"),
         ({"initial": CONTENT[None]}, "initial.*RGB"),
-        ({"learning_rate": 1.0}, "with learning_rate is 'lbfgs', .* 'adam'"),
-        (
-            {"learning_rate": -1, "optimizer": "adam"},
-            "learning_rate is -1, but .* 10000",
-        ),
         ({"save_every": 0}, "save_every"),
         ({"tile_size": 0}, "tile_size.*0"),
     ],
