@@ -50,6 +50,8 @@ def _verdict(function, name):
             result = function(*copy.deepcopy(arguments))
         except Exception as error:
             message = " ".join(str(error).split())[:200]
+            if "broadcast" in message:
+                message += ". A mean with keepdims=True keeps its axes, to fit"
             return f"your code raised {type(error).__name__}: {message}"
         if result is None or result is ...:
             code = getattr(function, "__code__", check.__code__).co_code
@@ -76,6 +78,8 @@ def _numbers(result):
         array = np.asarray(result.numpy() if hasattr(result, "numpy") else result)
     except ValueError:  # a number and a list: in one row
         array = np.hstack(result)
+    if array.dtype.kind in "USOc":  # bfloat16 is of kind V
+        raise TypeError(array.dtype)
     return array.astype("float64"), 0.03 if "float16" in array.dtype.name else 1e-4
 
 
@@ -97,6 +101,7 @@ _IMAGES = np.random.default_rng(0).normal(-0.3, 1, (4, 2, 4, 3, 3)).astype("floa
 _A, _BACK_A, _B, _BACK_B = (scale * x for scale, x in enumerate(_IMAGES, start=1))
 _CHANNELS = np.float32([5, 1, 2e-3])  # the third is nearly even, so that epsilon counts
 _MAPS, _LARGER = np.abs(_A[0] + 0.5), np.abs(np.concatenate([_A[1], _B[0]]))
+_LEVELS = np.clip(170 + 110 * _A[0], 0, 255)
 _POOL = [10.0, 20.0, 30.0]
 _POOLS, _SWAPS = (_POOL[:2], _POOL, _POOL), (True, False, True)
 _STEPS = (0, 60, 100, 101, 249, 250, 300)
@@ -117,6 +122,9 @@ def _means(*terms):
 def _both_ways(of_a, of_b):
     yield from _means(abs(of_a), abs(of_b))
     yield ABSOLUTE, (of_a**2).mean() + (of_b**2).mean()
+    for sign in (1, -1):
+        signed = sign * (of_a.mean() + of_b.mean())
+        yield "without abs, errors of both signs cancel.", signed
     yield "the direction that starts at b is missing.", abs(of_a).mean()
     yield "the direction that starts at a is missing.", abs(of_b).mean()
     yield "add both means, do not average them.", (abs(of_a) + abs(of_b)).mean() / 2
@@ -176,6 +184,8 @@ def pool_turn(pool=_POOLS, size=3, fake=40.0, swap=_SWAPS, place=1):
     yield "while the pool fills up, show the fake itself.", turn(swap)
     yield "the coin is the wrong way round.", turn(full and not swap)
     yield "the new fake is not stored.", turn(full and swap, stored=pool)
+    first, *rest = turn(full and swap)
+    yield "what is shown comes first, then the pool.", [*rest, first]
     yield "show the old fake that had to go.", turn(full and swap, shown=fake)
     yield "return the pool as well: (shown, pool).", turn(full and swap)[0]
     yield "a full pool does not grow.", turn(full and swap, stored=[*pool, fake])
@@ -191,7 +201,8 @@ def receptive_field(layers=([(4, 2)] * 3 + [(4, 1)] * 2, [(7, 1), (3, 2), (5, 3)
     yield "a kernel of k adds k - 1 inputs, not k.", 1 + kernels @ apart
     yield "start from 1 pixel.", (kernels - 1) @ apart
     yield "a stride counts in later layers only.", 1 + (kernels - 1) @ strides.cumprod()
-    yield "start from the first layer, not the last.", 1 + (kernels - 1) @ backwards
+    wrong_way = 1 + (kernels - 1) @ backwards
+    yield "the strides that count are those before a layer, not after it.", wrong_way
 
 
 def skip_sizes(side=(128, 64), filters=(32, 24)):
@@ -201,6 +212,7 @@ def skip_sizes(side=(128, 64), filters=(32, 24)):
     yield "the concatenation doubles the channels.", right // [1, 2]
     yield "the first convolution halves the side, too.", right * [2, 1]
     yield "the deepest skip comes first.", right[::-1]
+    yield "each pair is (side, channels).", right[:, ::-1]
 
 
 def residual_block(x=_A, f=lambda x: 0.7 - 2.5 * x):
@@ -255,7 +267,7 @@ def style_loss(features=_MAPS, target_features=_LARGER):
     yield "the 4 is missing.", 4 * right
     yield "divide by C^2, not by C.", 3 * right
     yield "the division by 4 C^2 is missing.", 36 * right
-    yield "sum up the squares: their mean divides by C^2 again.", right / 9
+    yield "it divides by C^2 twice: sum up the squares, divide Grams by M.", right / 9
     yield "divide each Gram matrix by its positions M.", undivided
     yield "divide each Gram matrix by its own M.", undivided / len(flat) ** 2
     yield "divide each Gram matrix by its own M.", undivided / len(aim) ** 2
@@ -275,10 +287,12 @@ def total_variation(image=_A[0]):
     yield "np.roll wraps around: the edges have no such neighbour.", np.sum(around)
 
 
-def descent_step(image=100 + 60 * _A[0], gradient=_B[0], rate=8.0):
-    yield "right.", np.clip(image - rate * gradient, 0, 255)
-    yield "that is uphill: subtract.", np.clip(image + rate * gradient, 0, 255)
-    yield "clip to the levels 0 to 255.", image - rate * gradient
+def descent_step(image=_LEVELS, gradient=_B[0], rate=20.0):
+    step = rate * gradient
+    yield "right.", np.clip(image - step, 0, 255)
+    yield "that is uphill: subtract.", np.clip(image + step, 0, 255)
+    yield "clip to the levels 0 to 255, after the step.", image - step
+    yield "the upper limit of 255 is missing.", np.maximum(image - step, 0)
     yield "the learning rate is missing.", np.clip(image - gradient, 0, 255)
 
 

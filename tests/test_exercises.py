@@ -44,6 +44,7 @@ WRONG = [
      "(side, 2 * filters)]", "halves the side"),
     ("skip_sizes", "np.array([[side / 2**i, filters * 2**i] for i in (1, 2, 3)])",
      "deepest skip comes first"),
+    ("skip_sizes", "[(2**i * filters, side // 2**i) for i in (3, 2, 1)]", "(side, "),
     ("instance_norm", "(x - x.mean((0, 1, 2))) / np.sqrt(x.var((0, 1, 2)) + 1e-5)",
      "batch norm"),
     ("instance_norm", "layers.BatchNormalization(epsilon=1e-5)(x, training=True)",
@@ -67,7 +68,7 @@ WRONG = [
     ("receptive_field", "r, step = 1, 1\nfor kernel, stride in layers:\n"
      "    step *= stride\n    r += (kernel - 1) * step\nreturn r", "later layers"),
     ("receptive_field", "r, step = 1, 1\nfor kernel, stride in layers[::-1]:\n"
-     "    r += (kernel - 1) * step\n    step *= stride\nreturn r", "first layer"),
+     "    r += (kernel - 1) * step\n    step *= stride\nreturn r", "before a layer"),
     ("validity_loss", "ops.mean(ops.square(answers))", "the target is 1"),
     ("validity_loss", "tf.reduce_mean(tf.abs(answers - 1))", "squares them"),
     ("validity_loss", "ops.sum((answers - 1) ** 2)", "it sums up"),
@@ -81,6 +82,7 @@ WRONG = [
      "absolute ones"),
     ("reconstruction_loss", "np.abs(back_a - a).mean()", "starts at b is missing"),
     ("reconstruction_loss", "np.abs(back_b - b).mean()", "starts at a is missing"),
+    ("reconstruction_loss", "(a - back_a).mean() + (b - back_b).mean()", "both signs"),
     ("reconstruction_loss", "0.5 * (abs(a - back_a).mean() + abs(b - back_b).mean())",
      "do not average"),
     ("reconstruction_loss", "tf.reduce_sum(tf.abs(a - back_a)) + "
@@ -106,6 +108,9 @@ WRONG = [
      "abs(fake_answers).mean())", "squares them"),
     ("discriminator_loss", "0.5 * ops.mean((real_answers - 1) ** 2 + fake_answers**2, "
      "axis=(1, 2, 3))", "per image"),
+    ("pool_turn", "if len(pool) < size:\n    return [*pool, fake], fake\n"
+     "if not swap:\n    return pool, fake\n"
+     "old, pool[place] = pool[place], fake\nreturn pool, old", "comes first"),
     ("pool_turn", "old = pool[place]\nif not swap:\n    return fake, pool + [fake] if "
      "len(pool) < size else pool\npool[place] = fake\nreturn old, pool",
      "while the pool fills up, show the fake"),
@@ -180,6 +185,8 @@ WRONG = [
      "wraps around"),
     ("descent_step", "np.clip(image + rate * gradient, 0, 255)", "uphill"),
     ("descent_step", "image - rate * gradient", "0 to 255"),
+    ("descent_step", "np.clip(image, 0, 255) - rate * gradient", "after the step"),
+    ("descent_step", "np.maximum(image - rate * gradient, 0)", "upper limit"),
     ("descent_step", "ops.clip(image - gradient, 0, 255)", "learning rate is missing"),
 ]  # fmt: skip
 # The package's own functions are the second witness of what is right.
@@ -351,7 +358,7 @@ def test_a_forgotten_return_is_named(body):
         ),
         ("learning_rate", "rate if step < 101 else 0", "for (101, 100, 150, 0.2), exp"),
         ("pool_turn", "pool", "for ([10.0, 20.0], 3, 40.0, True, 1), expected shape"),
-        ("validity_loss", "'0.5'", "expected 2."),
+        ("validity_loss", "'0.5'", "must return numbers"),
         (
             "validity_loss",
             "'one half'",

@@ -214,11 +214,6 @@ class TestStyleTransfer:
             else:
                 transfer(*((bad, NOISE) if at == "content" else (NOISE, bad)))
 
-    def test_refuses_a_learning_rate_that_is_not_finite(self):
-        options = {"optimizer": "adam", "learning_rate": float("nan")}
-        with pytest.raises(ValueError, match="learning_rate is nan"):
-            transfer(NOISE, NOISE).run(1, [16], progress=False, **options)
-
 
 @pytest.mark.parametrize("value", NOT_FINITE)
 class TestRefuseWhatIsNotFinite:

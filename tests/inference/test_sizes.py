@@ -95,7 +95,7 @@ def test_fit_gives_the_next_size_that_is_accepted():
             lambda: keras.Sequential(
                 [keras.Input((8, 8, None)), layers.Activation("tanh")]
             ),
-            "number of channels",
+            "the channels fixed",
         ),
         (lambda: "generator", "built keras.Model"),
     ],

@@ -154,7 +154,7 @@ class TestData:
         with pytest.raises(ValueError, match=r"predict: x .*\[-1, 1\].*x / 127\.5"):
             model.predict(100 * images(), verbose=0)
         data = dataset(lambda x: x.astype("uint8"))
-        with pytest.raises(ValueError, match=r"predict: x .*uint8"):
+        with pytest.raises(ValueError, match=r"predict: the dataset x .*uint8"):
             model.predict(data, verbose=0)
 
     def test_predict_of_one_domain_names_the_way(self):
