@@ -20,7 +20,7 @@ __version__ = "0.1.0"
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[
-        *("datasets", "evaluation", "hardware", "inference", "models"),
+        *("datasets", "evaluation", "exercises", "hardware", "inference", "models"),
         *("style_transfer", "training"),
     ],
     submod_attrs={
@@ -29,17 +29,11 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "datasets": ["samples"],
         "layers": ["ImagePool", "InstanceNormalization", "ReflectionPadding2D"],
         "models": [
-            "load_pytorch_generator",
-            "patch_discriminator",
-            "resnet_generator",
-            "unet_generator",
-            "vgg_features",
+            *("patch_discriminator", "resnet_generator", "unet_generator"),
+            *("load_pytorch_generator", "vgg_features"),
         ],
         "style_transfer": [
-            "StyleTransfer",
-            "content_loss",
-            "gram_matrix",
-            "style_loss",
+            *("StyleTransfer", "content_loss", "gram_matrix", "style_loss"),
             "total_variation_loss",
         ],
         "training": ["constant_then_linear"],

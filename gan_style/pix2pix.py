@@ -87,10 +87,8 @@ class Pix2Pix(AdversarialModel):
             weighted sum "generator", a dict of scalars; and the translated batch.
         """
         fake = self.generator(x, training=training)
-        answer = self.discriminator(
-            ops.concatenate([x, fake], axis=-1), training=training
-        )
-        validity = cross_entropy(answer, 1.0)
+        pair = ops.concatenate([x, fake], axis=-1)
+        validity = cross_entropy(self.discriminator(pair, training=training), 1.0)
         difference = ops.cast(fake, "float32") - ops.cast(y, "float32")
         reconstruction = ops.mean(ops.abs(difference))
         total = validity + self.l1_weight * reconstruction
@@ -99,10 +97,9 @@ class Pix2Pix(AdversarialModel):
 
     def discriminator_loss(self, x, y, fake, training=False):
         """Half of the cross-entropy of (x, y) as real and of (x, fake) as fake."""
-        real = self.discriminator(ops.concatenate([x, y], axis=-1), training=training)
-        fake = self.discriminator(
-            ops.concatenate([x, fake], axis=-1), training=training
-        )
+        real, fake = (ops.concatenate([x, other], axis=-1) for other in (y, fake))
+        real = self.discriminator(real, training=training)
+        fake = self.discriminator(fake, training=training)
         return 0.5 * (cross_entropy(real, 1.0) + cross_entropy(fake, 0.0))
 
     def train_step(self, data):

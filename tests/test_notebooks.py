@@ -7,10 +7,14 @@ import nbformat
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SOLUTIONS = sorted((ROOT / "notebooks/solutions").glob("*.ipynb"))
+EXERCISE = re.compile(r"exercises\.check\((\w+)\)")
 
 
-@pytest.fixture(params=PATHS, ids=lambda path: path.stem)
+@pytest.fixture(
+    params=[*CHAPTERS, *SOLUTIONS], ids=lambda path: f"{path.parent.stem}/{path.stem}"
+)
 def path(request):
     return request.param
 
@@ -26,8 +30,22 @@ def sources(notebook, kind):
     return [cell.source for cell in notebook.cells if cell.cell_type == kind]
 
 
-def test_there_is_a_chapter():
-    assert PATHS
+def test_every_chapter_has_solutions():
+    names = [path.name for path in CHAPTERS if path.name[0].isdigit()]
+    assert names and names == [path.name for path in SOLUTIONS]
+
+
+@pytest.mark.parametrize("solutions", SOLUTIONS, ids=lambda path: path.stem)
+def test_solutions_answer_every_exercise_of_their_chapter(solutions):
+    chapter = ROOT / "notebooks" / solutions.name
+    asked, answered = (
+        EXERCISE.findall("\n".join(sources(nbformat.read(path, 4), "code")))
+        for path in (chapter, solutions)
+    )
+    assert len(asked) >= 3 and asked == answered
+    outputs = solutions.read_text(encoding="utf-8")
+    for name in asked:
+        assert f"{name.removeprefix('my_')}: right." in outputs
 
 
 def test_runs_on_the_kernel_that_everybody_has(notebook):

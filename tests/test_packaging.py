@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 TO_RUN = PYPROJECT["project"]["dependencies"]
 TO_DEVELOP = PYPROJECT["project"]["optional-dependencies"]["dev"]
+FOR_THE_BOOK = PYPROJECT["project"]["optional-dependencies"]["book"]
 # Where a distribution and its module have different names.
 MODULES = {"pillow": "PIL", "scikit-image": "skimage"}
 # Imported where they are found: the extras; what TensorFlow and Jupyter bring along.
@@ -45,7 +46,8 @@ class TestRequirements:
     def test_constraints_hold_a_version_of_each(self):
         constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8")
         pinned = set(re.findall(r"^([\w.-]+)==", constraints, re.MULTILINE))
-        assert not {name_of(requirement) for requirement, _ in requirements()} - pinned
+        listed = [requirement for requirement, _ in requirements()]
+        assert not {name_of(entry) for entry in listed + FOR_THE_BOOK} - pinned
 
     def test_running_needs_no_tools_of_development(self):
         tools = {"hypothesis", "jupyter", "nbval", "pytest", "pytest-xdist", "ruff"}

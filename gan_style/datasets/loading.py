@@ -1,6 +1,5 @@
 """Two domains of images, wherever they come from, as training and test sets."""
 
-import os
 import warnings
 from functools import cached_property, partial
 
@@ -52,8 +51,8 @@ def load(
         test_count: images of each test domain, at most. 50 for the samples, all for
             the others by default. Where a source has no test images, the last training
             images become that many; none by default.
-        unreadable: "error" stops at an image that cannot be read, and names it;
-            "skip" names it once, in a warning and in `skipped`, and omits it.
+        unreadable: "error" stops at an image that cannot be read, and names it; "skip"
+            reads all images now, and omits those, named in a warning and in `skipped`.
         swap: whether to exchange A and B.
         cache_megabytes: the memory for scaled images: for all of training and testing,
             or else all of training, if they fit; the rest is read when needed.
@@ -65,8 +64,7 @@ def load(
         ValueError: for an argument that does not fit.
         NoImages: where the source holds none; says what was found instead.
         UnreadableImage: for an image that cannot be read. Headers are looked at here,
-            in folders of up to 10,000; damage behind them shows later, but here in
-            test images that may be skipped.
+            in folders of up to 10,000; damage behind them ends the training.
 
     >>> data = load("samples/fruit", image_size=32, train_count=3, test_count=2)
     >>> a, b = next(iter(data.train))
@@ -87,10 +85,7 @@ def load(
     if swap:
         names, truths = names[::-1], truths[::-1]
         parts = [parts[i] for i in (1, 0, 3, 2)]
-    for i, part in enumerate(parts):
-        # Training uses another image in a broken one's place when it meets it; tests
-        # have no other, so there the whole file is looked at now.
-        parts[i] = _readable(part, messages, skip, image_size if i > 1 and skip else 0)
+    parts = [_readable(part, messages, skip and image_size) for part in parts]
     if messages:
         first, more = list(messages.values())[:5], len(messages) - 5
         first += [f"{more} more, see `skipped`."] * (more > 0)
@@ -100,14 +95,13 @@ def load(
     # Images that are not square need more: a third more from most cameras.
     training = sum(map(len, parts[:2])) * larger**2 * 3 * 4 / 3
     scaled = [Images(part, larger, training <= cache, _LONGEST) for part in parts[:2]]
-    skipped = messages if skip else None
-    train = TrainingCursor(scaled, image_size, batch_size, seed, skipped).dataset()
+    train = TrainingCursor(scaled, image_size, batch_size, seed).dataset()
     testing = sum(map(len, parts[2:])) * image_size**2 * 3
     keep = training + testing <= cache
     images = [Images(part, image_size, keep and i > 1) for i, part in enumerate(parts)]
     truths = [None if one is None else Images(one, image_size) for one in truths]
     test = evaluation_set(*images[2:], batch_size)
-    return Data(names, train, test, images, truths, messages)
+    return Data(names, train, test, images, truths, [*messages.values()])
 
 
 class Data:
@@ -127,26 +121,21 @@ class Data:
             of `test_a` and `test_b` looks like, uint8 arrays; else None.
         steps_per_epoch: batches of one epoch.
         image_size: the side of the images.
-        skipped: messages, each naming an image that could not be read so far, or that
-            is not used: of another kind, or in a subfolder.
+        skipped: messages, each naming an image that is not used: it cannot be read, is
+            of another kind, or lies in a subfolder.
     """
 
-    def __init__(self, names, train, test, images, truths, messages):
-        self.names, self.train, self.test = names, train, test
+    def __init__(self, names, train, test, images, truths, skipped):
+        self.names, self.train, self.test, self.skipped = names, train, test, skipped
         self.train_a, self.train_b, self.test_a, self.test_b = images
         self.steps_per_epoch = train.cursor.steps_per_epoch
-        self.image_size = self.test_a.size
-        self._truths, self._messages = truths, messages
+        self.image_size, self._truths = self.test_a.size, truths
 
     truth_ab = cached_property(lambda self: self._truth(0))
     truth_ba = cached_property(lambda self: self._truth(1))
 
     def _truth(self, way):
         return None if self._truths[way] is None else self._truths[way][:]
-
-    @property
-    def skipped(self):
-        return list(self._messages.values())
 
     def __repr__(self):
         a, b = self.names
@@ -188,17 +177,9 @@ def _find(source, train_count, test_count, messages):
 
 def _folders(source):
     """Return the names of both domains, and the folders of the parts or None."""
-    wrong = "load: source is {}, {}, but must be {}. Or give two folders, load((a, b))."
-    expected = (
-        f"a name ({', '.join([*SAMPLES, *downloads.DATASETS])}), or a folder with "
-        "trainA and trainB (testA and testB), or with monet_tfrec and photo_tfrec"
-    )
     if isinstance(source, (tuple, list)) and len(source) == 2:
         pair = [checks.check_path("load", "a folder of source", x) for x in source]
         return tuple(folder.name for folder in pair), [*pair, None, None]
-    if not isinstance(source, (str, os.PathLike)):
-        kind = f"a {type(source).__name__}"
-        raise ValueError(wrong.format(checks.summarize(source), kind, expected))
     folder, names = checks.check_path("load", "source", source), None
     if source in downloads.DATASETS and not folder.is_dir():
         names = downloads.DATASETS[source].names
@@ -208,7 +189,12 @@ def _folders(source):
         if there[0] and there[1]:
             return names or usual, [*there, None, None][:4]
     holds = f"which holds {found(folder)}" if folder.is_dir() else "which is no folder"
-    raise NoImages(wrong.format(repr(str(source)), holds, expected))
+    raise NoImages(
+        f"load: source is {str(source)!r}, {holds}, but must be a name "
+        f"({', '.join([*SAMPLES, *downloads.DATASETS])}), or a folder with trainA and "
+        "trainB (testA and testB), or with monet_tfrec and photo_tfrec. Or give two "
+        "folders, load((a, b))."
+    )
 
 
 def _folder(folder, messages):
@@ -227,17 +213,15 @@ def _folder(folder, messages):
     return sources.RecordImages(folder) if shards else sources.FileImages(images)
 
 
-def _readable(source, messages, skip, side):
-    """Return the source without broken images, by their headers, or read at a side."""
+def _readable(source, messages, side):
+    """Return the source without broken images, if a side to read them at is given."""
     broken = {}
-    for index in range(len(source) if len(source) <= _CHECKED else 0):
+    for index in range(len(source) if side or len(source) <= _CHECKED else 0):
         try:
-            source.check(index)
-            if side:
-                source.read(index, side)
+            source.read(index, side) if side else source.check(index)
         except UnreadableImage as error:
             broken[index] = str(error)
-    if broken and (not skip or len(broken) == len(source)):
+    if broken and (not side or len(broken) == len(source)):
         raise UnreadableImage(
             f"load: source is broken, {len(broken)} of {len(source)} images cannot be "
             f"read. {next(iter(broken.values()))} unreadable='skip' omits them."

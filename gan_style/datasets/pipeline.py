@@ -8,29 +8,21 @@ shuffling buffer holds images or needs time to fill.
 import collections.abc
 import functools
 import os
-import warnings
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from gan_style.utils.checks import summarize
 from gan_style.utils.images import UnreadableImage, to_float
 
 _READERS, _BATCHES_AHEAD = min(8, os.cpu_count() or 1), 4
 
 
 class Images(collections.abc.Sequence):
-    """A sequence of images of one size, each read when it is asked for.
+    """Images of a `Source`, each read, and kept if asked to, when it is asked for.
 
-    An index gives uint8 `(size, size, 3)`; a slice, a list of indices or a mask gives
-    such images stacked.
-
-    Args:
-        source: a `gan_style.datasets.sources.Source`.
-        size: the shorter side of the images.
-        keep: whether to keep in memory what was once read.
-        longest: the longer side over the shorter one, at most; the middle is kept.
+    Their shorter side is `size`, the other at most `longest` times that, cut to its
+    middle. An index gives uint8 `(size, size, 3)`; a slice, a list or a mask a stack.
     """
 
     def __init__(self, source, size, keep=False, longest=1):
@@ -41,16 +33,8 @@ class Images(collections.abc.Sequence):
         return len(self.source)
 
     def __getitem__(self, index):
-        try:
-            chosen = np.arange(len(self))[index]
-        except IndexError:
-            chosen = np.empty((0, 0))
-        if chosen.ndim > 1:
-            raise IndexError(
-                f"Images: the index is {summarize(index)}, but must be an integer, a "
-                f"slice, a list of integers or a mask of {len(self)} images."
-            )
-        if chosen.ndim == 1:
+        chosen = np.arange(len(self))[index]
+        if chosen.ndim:
             empty = np.empty((0, self.size, self.size, 3), np.uint8)
             return np.stack([self[i] for i in chosen]) if chosen.size else empty
         image = self._kept.get(int(chosen))
@@ -65,9 +49,6 @@ class Images(collections.abc.Sequence):
 
     def __repr__(self):
         return f"<{len(self)} images of {self.size} x {self.size}>"
-
-    def name(self, index):
-        return self.source.name(index)
 
     def _scale(self, image):
         width, height = shape = image.shape[1::-1]
@@ -87,14 +68,12 @@ class AugmentedStream:
 
     A pass of `period` items uses every image once, in a new order; where the images
     are fewer, some come again. Random numbers are those of the counter-based generator
-    Philox (Salmon et al., 2011), addressed by `key` and place. `skipped` collects the
-    errors of images by name, each replaced by the next image; None raises them.
+    Philox (Salmon et al., 2011), addressed by `key` and place.
     """
 
-    def __init__(self, images, size, key, period, skipped=None):
-        self.images, self.size = images, size
+    def __init__(self, images, size, key, period):
+        self.images, self.size, self.period = images, size, period
         self.key = np.array([key[0] % 2**64, key[1]], "uint64")
-        self.period, self.skipped = period, skipped
         # Only a few passes can be under way at once.
         self._order = functools.lru_cache(4)(self._new_order)
 
@@ -107,32 +86,13 @@ class AugmentedStream:
 
     def item(self, item):
         """Return the image of item number `item`, cropped and flipped: uint8."""
-        image = self._readable(item)
+        number, place = divmod(item, self.period)
+        image = self.images[self._order(number)[place % len(self.images)]]
         down, right, flip = map(int, self._random(1, item, 3))
         top = down % (image.shape[0] - self.size + 1)
         left = right % (image.shape[1] - self.size + 1)
         crop = image[top : top + self.size, left : left + self.size]
         return np.ascontiguousarray(crop[:, ::-1] if flip >> 63 else crop)
-
-    def _readable(self, item):
-        number, place = divmod(item, self.period)
-        for index in np.roll(self._order(number), -place):
-            name = self.images.name(index)
-            if name in (self.skipped or ()):
-                continue
-            try:
-                return self.images[index]
-            except UnreadableImage as error:
-                if self.skipped is None:
-                    raise
-                # Several threads may meet it at once; the first of them names it.
-                message = str(error)
-                if self.skipped.setdefault(name, message) is message:
-                    warnings.warn(f"Skipped: {message}", stacklevel=2)
-        raise UnreadableImage(
-            f"None of the {len(self.images)} images can be read; the last: "
-            f"{self.skipped[name]}"
-        )
 
 
 class TrainingCursor:
@@ -145,7 +105,7 @@ class TrainingCursor:
         failure: the `UnreadableImage` that ended an iteration, or None.
     """
 
-    def __init__(self, images, size, batch_size, seed, skipped=None):
+    def __init__(self, images, size, batch_size, seed):
         longer = max(map(len, images))
         self.step, self.failure = 0, None
         self.steps_per_epoch = -(-longer // batch_size)
@@ -154,17 +114,13 @@ class TrainingCursor:
             # The longer domain's passes are the epochs; the shorter one's run on.
             epoch = self.steps_per_epoch * batch_size
             period = epoch if len(some) == longer else len(some)
-            stream = AugmentedStream(some, size, (seed, domain), period, skipped)
-            self._streams.append(stream)
+            self._streams.append(AugmentedStream(some, size, (seed, domain), period))
 
     def dataset(self, steps=None, worker=0, workers=1, parts=1):
         """Return a dataset whose every iteration gives `steps` batches, from `step` on.
 
-        Args:
-            steps: integer; `steps_per_epoch` by default.
-            worker, workers: of each batch this one of `workers` equal shares, for a
-                training on several machines.
-            parts: integer; the share comes in that many batches, for replicas.
+        On several machines, each `worker` has an equal share of each batch, which comes
+        in `parts`, one for each replica.
         """
         steps = steps or self.steps_per_epoch
         batch, share = self._batch_size, self._batch_size // workers

@@ -6,20 +6,13 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "metrics": [
-            "baselines",
-            "colour_statistics",
-            "kernel_inception_distance",
-            "paired_error",
-            "report",
+            *("baselines", "colour_statistics", "kernel_inception_distance"),
+            *("paired_error", "report"),
         ],
         "features": ["ImageFeatures", "image_features"],
         "plotting": [
-            "PixelFigure",
-            "bars",
-            "image_grid",
-            "image_row",
-            "loss_curves",
-            "rendered",
+            *("PixelFigure", "bars", "image_grid", "image_row"),
+            *("loss_curves", "rendered"),
         ],
     },
 )

@@ -1,21 +1,17 @@
 """Networks that describe images by features, for `metrics.report`."""
 
 import itertools
-import os
-from pathlib import Path
 
 import keras
 import numpy as np
 
 from gan_style.evaluation.metrics import check_count, image_levels
-from gan_style.models.vgg import vgg_features
-from gan_style.utils.checks import check_choice, check_int
+from gan_style.models.vgg import keras_weights, vgg_features
+from gan_style.utils.checks import check_choice
 from gan_style.utils.download import DownloadFailed, download
 from gan_style.utils.images import to_float
 
 _VGG_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")
-_SITE = "https://storage.googleapis.com/tensorflow/keras-applications/inception_v3/"
-_FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
 _DIGEST = "md5:bcbd6486424b2319ff4ef7d526e38f63"  # as in Keras' own inception_v3.py
 
 
@@ -27,7 +23,6 @@ class ImageFeatures:
         network: function from float32 `(batch, height, width, 3)`, RGB in [0, 255], to
             features `(batch, dimensions)`.
         size: side in pixels to which images are resized before; None leaves them.
-        batch_size: images at once.
 
     Call it with images as in `metrics`; grey ones become RGB, and transparent parts
     white. It returns float64 `(count, dimensions)`, or raises a ValueError.
@@ -37,11 +32,10 @@ class ImageFeatures:
     (5, 3)
     """
 
-    def __init__(self, name, network, size=None, batch_size=16):
-        self.name = name
-        self.network = network
-        self.size = size
-        self.batch_size = check_int("ImageFeatures", "batch_size", batch_size)
+    batch_size = 16  # images at once
+
+    def __init__(self, name, network, size=None):
+        self.name, self.network, self.size = name, network, size
 
     def __call__(self, images):
         rows = []
@@ -83,12 +77,10 @@ def image_features(network="auto"):
         ValueError: for another name, or weights that cannot be downloaded.
     """
     check_choice("image_features", "network", network, ("auto", "inception", "vgg16"))
-    # Where Keras keeps it, as another program may have downloaded it already.
-    home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
-    path = home / "models" / _FILE
+    url, path = keras_weights("inception_v3")
     if network != "vgg16":
         try:
-            download(_SITE + _FILE, path, _DIGEST, max_bytes=100 << 20)
+            download(url, path, _DIGEST, max_bytes=100 << 20)
         except DownloadFailed:
             # A file that is there is damaged, which the user must know.
             if network == "inception" or path.exists():

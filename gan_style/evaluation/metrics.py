@@ -210,11 +210,8 @@ def image_levels(owner, image):
     image = read_image(image) if read else checks.check_array(owner, "an image", image)
     other = image.dtype.kind != "f" and image.dtype.name not in ("uint8", "bfloat16")
     if other or image.ndim != 3 or image.shape[-1] not in (1, 3, 4) or not image.size:
-        raise ValueError(
-            f"{owner}: an image is {image.dtype} {image.shape}, but must be uint8 or "
-            "float (height, width, 1, 3 or 4). Pass a single image as a list of one, "
-            "and other integers with image.astype('uint8')."
-        )
+        expected = "uint8 or float (height, width, 1, 3 or 4). Put one image in a list"
+        raise checks.refused(owner, "an image", image, expected)
     levels = image.astype("float32")
     if image.dtype == np.uint8:
         return levels

@@ -181,10 +181,8 @@ def loss_curves(history, names=("A", "B")):
         kind = key.removeprefix("val_").partition("_")[0]
         panels.setdefault(kind, []).append(key)
     if not panels:
-        raise ValueError(
-            f"loss_curves: history is {checks.summarize(history)}, but must hold lists "
-            "of losses. Pass what CycleGAN.fit returns, or its .history."
-        )
+        expected = "what CycleGAN.fit returns, or a dict of lists of losses"
+        raise checks.refused("loss_curves", "history", history, expected)
     lines, columns = (len(panels) + 1) // 2, min(2, len(panels))
     figure = _figure(WIDTH, 300 * lines, layout="constrained")
     for place, (panel, keys) in enumerate(panels.items(), 1):
@@ -222,10 +220,7 @@ def bars(values, label, title=None):
     <PixelFigure size 700x154 with 1 Axes>
     """
     if not isinstance(values, dict) or not values:
-        raise ValueError(
-            f"bars: values is {checks.summarize(values)}, but must be a dict of names "
-            "and numbers. Pass at least one."
-        )
+        raise checks.refused("bars", "values", values, "a dict of names and numbers")
     numbers = [checks.check_number("bars", *item, -math.inf) for item in values.items()]
     height = 70 + 42 * len(values) + (26 if title is not None else 0)
     axes = _figure(700, height, layout="constrained").add_subplot(xlabel=label)

@@ -9,6 +9,8 @@ import keras
 import lazy_loader
 import psutil
 
+from gan_style.utils.checks import refused
+
 _UNITS = {
     "time": {"s": 1, "second": 1, "min": 60, "minute": 60, "h": 3600, "hour": 3600},
     "memory": {"mb": 1e6, "gb": 1e9, "mib": 2**20, "gib": 2**30},
@@ -53,10 +55,7 @@ def budget(name, value, owner="plan"):
         amount = float(match[1]) * unit if unit else None
     number = isinstance(amount, int | float) and not isinstance(amount, bool)
     if not number or not 0 < amount < math.inf:
-        raise ValueError(
-            f"{owner}: {name} is {value!r}, but must be a positive amount such as "
-            f"{_EXAMPLES[name]}."
-        )
+        raise refused(owner, name, value, f"a positive amount: {_EXAMPLES[name]}")
     return float(amount)
 
 

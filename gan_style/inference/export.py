@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from gan_style.inference.sizes import compile_for_any_size
-from gan_style.utils.checks import check_path
+from gan_style.utils.checks import check_path, refused
 from gan_style.utils.files import check_writable, name_file_in_errors
 
 
@@ -49,10 +49,8 @@ def export_savedmodel(generator, folder):
     folder = check_path("export_savedmodel", "folder", folder)
     is_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
     if not is_free and not (folder / "saved_model.pb").is_file():
-        raise ValueError(
-            f"export_savedmodel: folder is {str(folder)!r}, which holds other files, "
-            "but must be new, empty or a SavedModel. Choose another folder."
-        )
+        expected = "new, empty or a SavedModel, as its files would be replaced"
+        raise refused("export_savedmodel", "folder", str(folder), expected)
     return _export("export_savedmodel", generator, folder, "tf_saved_model", load)
 
 
@@ -82,10 +80,7 @@ def export_onnx(generator, path):
 
     path = check_path("export_onnx", "path", path)
     if path.suffix != ".onnx" or path.is_dir():
-        raise ValueError(
-            f"export_onnx: path is {str(path)!r}, but must be a file's and end in "
-            "'.onnx'. Choose another path."
-        )
+        raise refused("export_onnx", "path", str(path), "a file's, and end in '.onnx'")
     try:
         return _export("export_onnx", generator, path, "onnx", load)
     except ImportError as error:

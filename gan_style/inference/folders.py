@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections import namedtuple
 from itertools import chain, count
-from pathlib import Path, PurePosixPath
 
 from tqdm.auto import tqdm
 
@@ -169,11 +168,7 @@ class _Record:
             # Others are the last line of a killed run, or not ours.
             with contextlib.suppress(ValueError, TypeError, RecursionError):
                 name, *entry = json.loads(line)
-                path = PurePosixPath(name)
-                outside = path.is_absolute() or ".." in path.parts
-                # As Windows reads it as well.
-                if path.parts and not outside and not {*name} & {*"\\:"}:
-                    self.entries[name] = entry
+                self.entries[name] = entry
         other = [path for path in outputs if path.as_posix() not in self.entries]
         if other := [str(path) for path in other if (target / path).exists()]:
             raise ValueError(
@@ -181,11 +176,6 @@ class _Record:
                 f"that it did not make and would replace: {other[:3]}. Choose another "
                 "one, or move them away."
             )
-        for name in (name for name, entry in self.entries.items() if not entry):
-            # A killed run was writing it.
-            pattern = f".{glob.escape(Path(name).name)}.*.part"
-            for part in (target / name).parent.glob(pattern):
-                part.unlink()
         lines = [json.dumps([name, *entry]) for name, entry in self.entries.items()]
         with atomic_write(self.path, f"{RECORD}.part") as part:
             part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
@@ -196,6 +186,9 @@ class _Record:
 
     def add(self, output, *entry):
         name = output.relative_to(self.target).as_posix()
+        if self.entries.get(name) == []:  # a killed run was writing it
+            for part in output.parent.glob(f".{glob.escape(output.name)}.*.part"):
+                part.unlink()
         self.entries[name] = [*entry]
         with name_file_in_errors(self.path), self.path.open("a", encoding="utf-8") as f:
             f.write(json.dumps([name, *entry]) + "\n")

@@ -101,10 +101,10 @@ def _translate_parts(network, batch, tile_size, overlap):
 
 
 def tile_starts(size, tile, overlap, multiple=1):
-    """Spread tiles evenly over a side, and return where they begin.
+    """Return where tiles begin that spread evenly over a side and overlap at least so.
 
-    Neighbours share at least `overlap` pixels. Every start is, and `size` must be, a
-    multiple of `multiple`, so that strided convolutions see the same grid in each.
+    Every start is, and `size` must be, a multiple of `multiple`, so that strided
+    convolutions see the same grid in each.
 
     >>> tile_starts(256, 128, 32)
     [0, 64, 128]
@@ -178,10 +178,9 @@ def _check_image(image, channels):
     if image.dtype == np.uint8:
         return image
     if image.dtype.kind != "f" and image.dtype.name != "bfloat16":
-        raise ValueError(
-            f"translate: the images' dtype is {image.dtype}, but must be uint8, 0 to "
-            "255, or float, -1 to 1. Convert them, such as images.astype('uint8')."
-        )
+        remedy = "Convert them, such as images.astype('uint8')"
+        expected = f"uint8, 0 to 255, or float, -1 to 1. {remedy}"
+        raise checks.refused("translate", "an image", image, expected)
     image = image.astype("float32")
     checks.check_range("translate", "images", image)
     return image

@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from gan_style.layers import Conv2D, InstanceNormalization
-from gan_style.utils.checks import check_int
+from gan_style.utils.checks import check_int, refused
 
 
 def normal_weights():
@@ -30,9 +30,8 @@ def check_image_shape(owner, image_shape, multiple, minimum):
     try:
         height, width, channels = image_shape
     except (TypeError, ValueError):
-        expected = "(height, width, channels), such as (128, 128, 3)."
-        error = f"{owner}: image_shape is {image_shape!r}, but must be {expected}"
-        raise ValueError(error) from None
+        expected = "(height, width, channels), such as (128, 128, 3)"
+        raise refused(owner, "image_shape", image_shape, expected) from None
     check_int(owner, "image_shape's number of channels", channels)
     for name, side in {"height": height, "width": width}.items():
         if side is None:
@@ -41,8 +40,7 @@ def check_image_shape(owner, image_shape, multiple, minimum):
         if side % multiple or side < minimum:
             below = max(side // multiple * multiple, minimum)
             fitting = " or ".join(map(str, sorted({below, below + multiple})))
-            raise ValueError(
-                f"{owner}: image_shape's {name} is {side}, but must be a multiple of "
-                f"{multiple} from {minimum} up, or None. Near it: {fitting}."
-            )
+            expected = f"a multiple of {multiple} from {minimum} up, or None. "
+            expected += f"Near it: {fitting}"
+            raise refused(owner, f"image_shape's {name}", side, expected)
     return height, width, channels

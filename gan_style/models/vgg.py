@@ -1,5 +1,6 @@
 """VGG features for style transfer, with and without the internet."""
 
+import functools
 import hashlib
 import importlib.metadata
 import io
@@ -12,8 +13,8 @@ import h5py
 import keras
 from keras import layers as keras_layers
 
-from gan_style.layers import Conv2D
-from gan_style.utils.checks import check_choice, check_list, summarize
+from gan_style.layers import Conv2D, ReflectionPadding2D
+from gan_style.utils.checks import check_choice, check_list, refused
 from gan_style.utils.download import DownloadFailed, download
 
 # Simonyan and Zisserman (2014), configurations D and E: of each block.
@@ -66,10 +67,9 @@ def vgg_features(
         ValueError: for an unknown layer or option.
         WeightsUnavailable: if the weights are not available, within seconds.
 
-    Example:
-        >>> features = vgg_features(["relu1_1", "relu3_1"], weights=None)
-        >>> {name: out.shape[-1] for name, out in features.output.items()}
-        {'relu1_1': 64, 'relu3_1': 256}
+    >>> features = vgg_features(["relu1_1", "relu3_1"], weights=None)
+    >>> {name: out.shape[-1] for name, out in features.output.items()}
+    {'relu1_1': 64, 'relu3_1': 256}
     """
     owner = "vgg_features"
     layers = [layers] if isinstance(layers, str) else layers
@@ -124,10 +124,9 @@ def receptive_field(model, layers=None):
     Raises:
         ValueError: for a name that is not one of the model's outputs.
 
-    Example:
-        >>> model = vgg_features(["relu1_1", "relu2_1"], "vgg16", weights=None)
-        >>> receptive_field(model)
-        (4, {'relu1_1': 1, 'relu2_1': 2})
+    >>> model = vgg_features(["relu1_1", "relu2_1"], "vgg16", weights=None)
+    >>> receptive_field(model)
+    (4, {'relu1_1': 1, 'relu2_1': 2})
     """
     layers = [layers] if isinstance(layers, str) else layers or list(model.output)
     for name in layers:
@@ -162,32 +161,20 @@ def _keras_names(names, backbone):
         key = re.sub(r"^(?:relu|conv)(\d)_(\d)$", r"block\1_conv\2", str(name))
         key = re.sub(r"^pool(\d)$", r"block\1_pool", key)
         if key not in known or not isinstance(name, str):
-            raise ValueError(
-                f"vgg_features: layers is {summarize(names)}, but must be names of "
-                f"layers of {backbone}: {', '.join(known)} (or relu1_1, pool1, ...)."
-            )
+            expected = f"of {backbone}: {', '.join(known)} (or relu1_1, pool1, ...)"
+            raise refused("vgg_features", "layers", names, expected)
         found[name] = key
     return found
 
 
 @keras.saving.register_keras_serializable("gan_style")
-class MirrorPadding(keras_layers.Layer):
-    """Continues a feature map by its mirror image, one row and column all around.
-
-    It does not repeat the outermost row, or images grow dashes at right angles to their
-    edge; except in a map of a single one, which `ReflectionPadding2D` refuses.
-    """
+class MirrorPadding(ReflectionPadding2D):
+    """Pads by reflection; a map of a single row or column by repeating it."""
 
     def call(self, x):
-        def pad(mode):
-            return keras.ops.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]], mode=mode)
-
+        pad = functools.partial(keras.ops.pad, x, ((0, 0), *self.padding, (0, 0)))
         several = keras.ops.minimum(*keras.ops.shape(x)[1:3]) > 1
         return keras.ops.cond(several, lambda: pad("reflect"), lambda: pad("symmetric"))
-
-    def compute_output_shape(self, shape):
-        batch, height, width, channels = shape
-        return (batch, height and height + 2, width and width + 2, channels)
 
 
 def _find_weights(backbone, weights):
@@ -229,10 +216,15 @@ def _hed_arrays():
     return arrays
 
 
+def keras_weights(application):
+    """Return where Keras has the weights of an application from, and keeps them."""
+    file = f"{application}_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
+    return f"{SITE}/{application}/{file}", home / "models" / file
+
+
 def _imagenet_arrays(backbone):
-    file = f"{backbone}_weights_tf_dim_ordering_tf_kernels_notop.h5"
-    home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
-    path, url = Path(home).expanduser() / "models" / file, f"{SITE}/{backbone}/{file}"
+    url, path = keras_weights(backbone)
     try:
         download(url, path, _IMAGENET_MD5[backbone], max_bytes=200 << 20)
     except DownloadFailed as error:

@@ -6,10 +6,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "losses": [
-            "content_loss",
-            "gram_matrix",
-            "mean_gram",
-            "style_loss",
+            *("content_loss", "gram_matrix", "mean_gram", "style_loss"),
             "total_variation_loss",
         ],
         "planning": ["StylePlan", "default_scales", "default_steps", "plan_style"],

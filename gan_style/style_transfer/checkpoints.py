@@ -4,7 +4,6 @@ import hashlib
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from gan_style.style_transfer.objective import TERMS
 from gan_style.utils.checks import check_int, check_path
@@ -49,11 +48,7 @@ class SavedRun(keras.callbacks.Callback):
             return
         state = {}
         for name, own in optimizer.state().items():
-            saved = self._saved.get(f"optimizer_{name}")
-            if saved is None and name == "gradient":  # version 0.1 kept none for Adam
-                terms, saved = optimizer.evaluate(tf.constant(state["image"]))
-                self._saved["optimizer_terms"] = terms
-            state[name] = saved = np.asarray(saved)
+            state[name] = saved = np.asarray(self._saved.get(f"optimizer_{name}"))
             if saved.shape != own.shape or saved.dtype != own.numpy().dtype:
                 raise _refused(self.path, f"unchanged in its {name}")
         optimizer.load_state(state)

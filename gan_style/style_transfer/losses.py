@@ -2,7 +2,7 @@
 
 from keras import backend, ops
 
-from gan_style.utils.checks import check_number, summarize
+from gan_style.utils.checks import check_number, refused
 
 
 def content_loss(base, combination):
@@ -18,9 +18,8 @@ def content_loss(base, combination):
     Returns:
         A scalar, in float32 at least.
 
-    Example:
-        >>> float(content_loss(ops.zeros((2, 2, 1)), ops.full((2, 2, 1), 3.0)))
-        9.0
+    >>> float(content_loss(ops.zeros((2, 2, 1)), ops.full((2, 2, 1), 3.0)))
+    9.0
     """
     base = to_float32(base, "content_loss", "base", range(9))
     combination = to_float32(combination, "content_loss", "combination", range(9))
@@ -41,9 +40,8 @@ def gram_matrix(features):
     Returns:
         `([batch,] channels, channels)`: undivided sums, in float32 at least.
 
-    Example:
-        >>> ops.convert_to_numpy(gram_matrix(ops.ones((4, 5, 2)))).tolist()
-        [[20.0, 20.0], [20.0, 20.0]]
+    >>> ops.convert_to_numpy(gram_matrix(ops.ones((4, 5, 2)))).tolist()
+    [[20.0, 20.0], [20.0, 20.0]]
     """
     features = to_float32(features, "gram_matrix", "features")
     flat = ops.reshape(features, (*ops.shape(features)[:-3], -1, features.shape[-1]))
@@ -70,9 +68,8 @@ def style_loss(style, combination):
     Returns:
         A scalar (the mean over a batch), in float32 at least.
 
-    Example:
-        >>> float(style_loss(ops.zeros((3, 3, 2)), ops.ones((4, 4, 2))))
-        0.25
+    >>> float(style_loss(ops.zeros((3, 3, 2)), ops.ones((4, 4, 2))))
+    0.25
     """
     style = mean_gram(to_float32(style, "style_loss", "style"))
     combination = mean_gram(to_float32(combination, "style_loss", "combination"))
@@ -98,9 +95,8 @@ def total_variation_loss(image, power=1.0):
     Returns:
         A scalar: the sum over every pair of neighbours, in float32 at least.
 
-    Example:
-        >>> float(total_variation_loss(ops.array([[[0.0], [3.0]], [[0.0], [3.0]]])))
-        18.0
+    >>> float(total_variation_loss(ops.array([[[0.0], [3.0]], [[0.0], [3.0]]])))
+    18.0
     """
     image = to_float32(image, "total_variation_loss", "image")
     power = check_number("total_variation_loss", "power", power, 0.5)
@@ -120,8 +116,6 @@ def to_float32(x, owner="to_float32", name="x", dimensions=(3, 4)):
     except (TypeError, ValueError, RuntimeError):
         dtype = "string"
     if "complex" in dtype or dtype == "string" or len(x.shape) not in dimensions:
-        raise ValueError(
-            f"{owner}: {name} is {summarize(x)}, but must be real numbers of shape "
-            "(height, width, channels), or a batch of them."
-        )
+        expected = "real numbers (height, width, channels), or a batch of them"
+        raise refused(owner, name, x, expected)
     return x if dtype == "float64" else ops.cast(x, "float32")

@@ -13,7 +13,7 @@ from gan_style.hardware import DoesNotFit
 from gan_style.hardware.memory import budget, memory_limit, resident_memory, say_seconds
 from gan_style.style_transfer.features import plan_tiles
 from gan_style.style_transfer.optimizers import LBFGS, OPTIMIZERS
-from gan_style.utils.checks import check_choice, check_int, check_list, summarize
+from gan_style.utils.checks import check_choice, check_int, check_list, refused
 
 _MARGIN = 0.9  # a safety margin, because a few steps are a small sample
 _TILE_SIZES = (1024, 768, 512, 384, 256, 192, 128)
@@ -27,11 +27,10 @@ _IMAGES = {"lbfgs": 27, "adam": 10}
 def default_scales(size, coarsest=128, ratio=2**0.5):
     """List the longer sides of a coarse-to-fine run, each about `ratio` the last.
 
-    Example:
-        >>> default_scales(512)
-        [128, 181, 256, 362, 512]
-        >>> default_scales(100)
-        [100]
+    >>> default_scales(512)
+    [128, 181, 256, 362, 512]
+    >>> default_scales(100)
+    [100]
     """
     count = max(0, round(math.log(size / coarsest) / math.log(ratio)))
     return [round(size / ratio**k) for k in range(count, 0, -1)] + [size]
@@ -40,9 +39,8 @@ def default_scales(size, coarsest=128, ratio=2**0.5):
 def default_steps(scales, finest=60, most=150):
     """List the steps at each scale: more on coarse scales, where they are cheap.
 
-    Example:
-        >>> default_steps([128, 181, 256, 362, 512])
-        [146, 117, 94, 75, 60]
+    >>> default_steps([128, 181, 256, 362, 512])
+    [146, 117, 94, 75, 60]
     """
     return [round(min(most, finest * 1.25**k)) for k in reversed(range(len(scales)))]
 
@@ -58,10 +56,8 @@ def check_schedule(size, scales, steps):
     scales = [check_int(owner, "scales", scale) for scale in scales]
     steps = [check_int(owner, "steps", count) for count in steps]
     if len(steps) != len(scales) or scales[-1:] != [size]:
-        raise ValueError(
-            f"{owner}: scales, steps are {scales} and {steps}, but must be as many, "
-            f"and {size} the last scale."
-        )
+        expected = f"as many scales as steps, and {size} the last scale"
+        raise refused(owner, "(scales, steps)", (scales, steps), expected)
     return scales, steps
 
 
@@ -115,8 +111,7 @@ def plan_style(
         ValueError: for a budget that is not one, or an unknown optimizer.
     """
     if not hasattr(transfer, "loss_and_gradient"):
-        got = summarize(transfer)
-        raise ValueError(f"plan_style: transfer is {got}, but must be a StyleTransfer.")
+        raise refused("plan_style", "transfer", transfer, "a StyleTransfer")
     check_choice("plan_style", "optimizer", optimizer, tuple(OPTIMIZERS))
     schedules = [check_schedule(transfer.size, scales, steps)]
     if steps is None and scales is None:

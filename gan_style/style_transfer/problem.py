@@ -8,10 +8,10 @@ import tensorflow as tf
 from gan_style.style_transfer import inputs
 from gan_style.style_transfer.colours import luminance, match_colours
 from gan_style.style_transfer.features import Features
-from gan_style.style_transfer.inputs import OWNER, refused, resize
+from gan_style.style_transfer.inputs import OWNER, resize
 from gan_style.style_transfer.losses import to_float32
 from gan_style.style_transfer.objective import TERMS, StyleObjective, Targets, Weights
-from gan_style.utils.checks import check_choice, check_int, check_list, check_number
+from gan_style.utils.checks import check_choice, check_int, check_number, refused
 
 CONTENT_LAYERS = ("relu4_2",)
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
@@ -33,10 +33,11 @@ class StyleProblem:
         seed=0, features=None,
     ):  # fmt: skip
         self.content = inputs.rgb_array("content", content)
-        self.styles, self.masks = _styles_and_masks(styles, masks, blend)
+        self.styles, self.masks = inputs.styles_and_masks(styles, masks, blend)
         self.blend = inputs.shares(len(self.styles), blend)
         self.strength = check_number(OWNER, "strength", strength, 0, 1)
-        self.factors = _factors(content_weight, style_weight, total_variation_weight)
+        weights = content_weight, style_weight, total_variation_weight
+        self.factors = inputs.factors(*weights)
         power = 1.0 if self.factors else 0.5
         power = power if total_variation_power is None else total_variation_power
         self.power = check_number(OWNER, "total_variation_power", power, 0.5, 4)
@@ -52,7 +53,7 @@ class StyleProblem:
             self.styles = [luminance(style) for style in self.styles]
         elif colours == "match":
             self.styles = [match_colours(one, self.content) for one in self.styles]
-        options = {"pooling": "max", "padding": "reflect", **_checked(features)}
+        options = inputs.vgg_options(features)
         self.features = Features(self.content_layers, self.style_layers, **options)
         self.dtype = self.features.dtype
         self.options = (  # all that the result depends on, besides the images
@@ -97,8 +98,8 @@ class StyleProblem:
         """
         image, shape = inputs.rgb_array("image", image), self.shape_at(self.size)
         if image.shape[:2] != shape:
-            expected = f"{shape}. Resize it, or give size={self.size}."
-            raise refused("(height, width) of image", image.shape[:2], expected)
+            expected = f"{shape}. Resize it, or give size={self.size}"
+            raise refused(OWNER, "(height, width) of image", image.shape[:2], expected)
         objective, image = self.objective(None, tile_size), tf.cast(image, self.dtype)
         terms, gradient = objective(image[None], tile_size)
         terms = dict(zip(TERMS, terms.numpy().tolist(), strict=True))
@@ -123,8 +124,8 @@ class StyleProblem:
         strides, layers = features.strides, self.content_layers
         name = max(strides, key=strides.get)
         if min(shape) < strides[name]:
-            least = f"one of at least {strides[name]} rows and columns, for {name}."
-            raise refused("size", f"{size}, an image of {shape}", least)
+            least = f"an image of at least {strides[name]} rows and columns, for {name}"
+            raise refused(OWNER, "size", shape, least)
         masks = {}
         if self.masks:  # averaged over the cells of each layer
             masks = [resize(mask, shape, self.dtype, 1.0) for mask in self.masks]
@@ -177,31 +178,3 @@ class StyleProblem:
         variation = variation * self.strength / pixels
         factors = (1 - self.strength, _STYLE_AT_HALF * self.strength, variation)
         return content, style, *factors
-
-
-def _styles_and_masks(styles, masks, blend):
-    styles = [styles] if inputs.is_one(styles) else styles
-    styles = check_list(OWNER, "styles", styles, "images")
-    masks = check_list(OWNER, "masks", [] if masks is None else masks, "one per style")
-    if not styles or (masks and (blend is not None or len(masks) != len(styles))):
-        got = f"{len(styles)} styles, {len(masks)} masks, {blend!r:.80}"
-        expected = "at least one style, and masks or blend, one value per style."
-        raise refused("(styles, masks, blend)", got, expected)
-    styles = [inputs.rgb_array(f"styles[{i}]", s) for i, s in enumerate(styles)]
-    return styles, [inputs.mask(f"masks[{i}]", mask) for i, mask in enumerate(masks)]
-
-
-def _factors(*weights):
-    given = [weight for weight in weights if weight is not None]
-    if len(given) not in (0, len(weights)):
-        names = "(content_weight, style_weight, total_variation_weight)"
-        raise refused(names, weights, "all three or none, where strength sets them.")
-    return [check_number(OWNER, "a weight", w, 0, 1e30) for w in given] or None
-
-
-def _checked(features):
-    known = ("backbone", "weights", "pooling", "padding", "dtype")
-    features = {} if features is None else features
-    if not isinstance(features, dict) or not set(features) <= set(known):
-        raise refused("features", features, f"a dict of some of {', '.join(known)}.")
-    return features

@@ -2,7 +2,7 @@
 
 import math
 
-from gan_style.utils.checks import check_choice
+from gan_style.utils.checks import check_choice, refused
 
 # The factors of others' style and content losses, relative to those of
 # `gan_style.style_transfer.losses`: D / (4 C^2 M^2) for each style layer, and a mean.
@@ -43,21 +43,18 @@ def convert_weights(
     Raises:
         ValueError: for an unknown convention, or weights that name other layers.
 
-    Example:
-        >>> content, style = convert_weights(
-        ...     5.0, 100.0, "neural_style", (32, 32, 512),
-        ...     {"relu1_1": (256, 256, 64)}, (256, 256))
-        >>> content, round(style["relu1_1"], 6)
-        (5.0, 0.097656)
+    >>> content, style = convert_weights(
+    ...     5.0, 100.0, "neural_style", (32, 32, 512),
+    ...     {"relu1_1": (256, 256, 64)}, (256, 256))
+    >>> content, round(style["relu1_1"], 6)
+    (5.0, 0.097656)
     """
     check_choice("convert_weights", "source", source, tuple(CONVENTIONS))
     if not isinstance(style_weight, dict):
         style_weight = dict.fromkeys(style_shapes, style_weight)
     if set(style_weight) != set(style_shapes):
-        raise ValueError(
-            f"convert_weights: style_weight is for the layers {list(style_weight)}, "
-            f"but must be for those of style_shapes, {list(style_shapes)}."
-        )
+        expected = f"a number, or one for each of {list(style_shapes)}"
+        raise refused("convert_weights", "style_weight", style_weight, expected)
     style_factor, content_factor = CONVENTIONS[source]
     pixels, style = math.prod(image_shape), {}
     for name, (height, width, channels) in style_shapes.items():

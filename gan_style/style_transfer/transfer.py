@@ -17,7 +17,7 @@ from gan_style.style_transfer.objective import TERMS
 from gan_style.style_transfer.optimizers import OPTIMIZERS
 from gan_style.style_transfer.planning import check_schedule
 from gan_style.style_transfer.problem import StyleProblem
-from gan_style.utils.checks import check_choice, check_number
+from gan_style.utils.checks import check_choice, check_number, refused
 
 
 class Result(NamedTuple):
@@ -67,15 +67,14 @@ class StyleTransfer(StyleProblem):
     Raises:
         ValueError: for an image or an option that cannot be used.
 
-    Example:
-        >>> photograph = np.tile(np.linspace(0, 255, 32)[:, None], (32, 1, 3))
-        >>> painting = np.random.default_rng(0).uniform(0, 255, (32, 32, 3))
-        >>> transfer = StyleTransfer(
-        ...     photograph, painting, style_layers=["relu1_1", "relu2_1"],
-        ...     content_layers=["relu2_1"], features={"weights": None})
-        >>> result = transfer.run(steps=2, progress=False)
-        >>> result.image.shape, len(result.history["total"])
-        ((32, 32, 3), 2)
+    >>> photograph = np.tile(np.linspace(0, 255, 32)[:, None], (32, 1, 3))
+    >>> painting = np.random.default_rng(0).uniform(0, 255, (32, 32, 3))
+    >>> transfer = StyleTransfer(
+    ...     photograph, painting, style_layers=["relu1_1", "relu2_1"],
+    ...     content_layers=["relu2_1"], features={"weights": None})
+    >>> result = transfer.run(steps=2, progress=False)
+    >>> result.image.shape, len(result.history["total"])
+    ((32, 32, 3), 2)
     """
 
     history, optimizer, stop_training = {}, None, False  # of the last run
@@ -127,8 +126,7 @@ class StyleTransfer(StyleProblem):
         if not isinstance(initial, str) or os.path.isfile(os.path.expanduser(initial)):
             initial = inputs.rgb_array("initial", initial)
         elif initial not in ("content", "noise"):
-            expected = "'content', 'noise' or an image."
-            raise inputs.refused("initial", repr(initial), expected)
+            raise refused(owner, "initial", initial, "'content', 'noise' or an image")
         options = (self, initial, tile_size, schedule, optimizer, settings)
         name = fingerprint(*options) if checkpoint else ""
         saved = SavedRun(checkpoint, branch_from, save_every, scales, name)

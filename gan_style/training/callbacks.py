@@ -10,7 +10,8 @@ import keras
 import numpy as np
 
 from gan_style.evaluation import plotting
-from gan_style.utils.checks import check_array, check_int, check_list, check_path
+from gan_style.evaluation.metrics import check_count
+from gan_style.utils.checks import check_array, check_int, check_path
 from gan_style.utils.files import atomic_write
 from gan_style.utils.images import read_image, save_image
 
@@ -23,9 +24,8 @@ class _Figures(keras.callbacks.Callback):
         owner = type(self).__name__
         self.every = check_int(owner, "every", every)
         self.folder = None if folder is None else check_path(owner, "folder", folder)
-        self.names = check_list(owner, "names", names, "what A and B hold")
-        if len(self.names) != 2:
-            raise ValueError(f"{owner}: names are {names}, but must be two.")
+        check_count(owner, "names", names, 2, "what A and B hold")
+        self.names = names
         self._show = "ipykernel" in sys.modules if show is None else show
         self.on_train_begin()
 
@@ -82,10 +82,8 @@ class TranslationGrid(_Figures):
     ):
         super().__init__(folder, every, show, names)
         owner, shape = "TranslationGrid", "(count, height, width, 3), of one size"
-        self.test_a, self.test_b = (
-            np.array(check_array(owner, name, images, 4, shape))
-            for name, images in (("test_a", test_a), ("test_b", test_b))
-        )
+        self.test_a = np.array(check_array(owner, "test_a", test_a, 4, shape))
+        self.test_b = np.array(check_array(owner, "test_b", test_b, 4, shape))
         self.film = Film(self.folder) if self.folder else None
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -130,7 +128,6 @@ class Film:
 
     def __init__(self, folder):
         self.path = Path(folder) / "film.gif"
-        self._written = 0
 
     def _frames(self):
         return sorted(self.path.parent.glob(f"film/{8 * '[0-9]'}.png"))
@@ -140,18 +137,15 @@ class Film:
         path = self.path.with_name("film") / f"{step:08}.png"
         for later in [other for other in self._frames() if other > path]:
             later.unlink(missing_ok=True)
-            self._written = 0
         save_image(path, frame)
         # Every frame at first; as the film grows, writing it takes longer.
-        count = len(self._frames())
-        if count - self._written > count // 20:
+        if (count := len(self._frames())) < 20 or count % 20 == 0:
             self.write()
 
     def write(self):
         """Write a GIF of at most 160 frames, even over the training, and 8 seconds."""
         if not (paths := self._frames()):
             return
-        self._written = len(paths)
         shown = np.linspace(0, len(paths) - 1, min(len(paths), 160)).round()
         frames = [read_image(paths[int(i)]) for i in shown]
         frames = [frame for frame in frames if frame.shape == frames[-1].shape]
@@ -195,35 +189,30 @@ class LossCurves(_Figures):
         file = self.folder and self.folder / "losses.csv"
         if file and epoch and not self._rows and file.exists():
             self._rows = _read_rows(file, epoch)
-        logs = {name: np.asarray(value) for name, value in (logs or {}).items()}
-        losses = {
-            n: float(v)
-            for n, v in logs.items()
-            if v.size == 1 and v.dtype.kind in "fiub"
-        }
-        self._rows.append({"epoch": epoch + 1, **losses})
+        logs = ((name, np.asarray(value)) for name, value in (logs or {}).items())
+        row = {n: float(v) for n, v in logs if v.size == 1 and v.dtype.kind in "fiub"}
+        self._rows.append({"epoch": epoch + 1, **row})
         if file:
-            with (
-                atomic_write(file) as partial,
-                open(partial, "w", newline="", encoding="utf-8") as text,
-            ):
-                writer = csv.DictWriter(text, self.history)
-                writer.writeheader()
-                writer.writerows(self._rows)
+            _write_rows(file, self.history, self._rows)
         super().on_epoch_end(epoch)
 
     def _draw(self):
         self._publish(plotting.loss_curves(self.history, self.names), "losses.png")
 
 
+def _write_rows(path, names, rows):
+    with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8") as f:
+        writer = csv.DictWriter(f, names)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 def _read_rows(path, epochs):
     """Read the losses of so many epochs, a dict each."""
     try:
         with open(path, newline="", encoding="utf-8") as file:
-            rows = [
-                {name: float(cell) for name, cell in cells.items() if cell != ""}
-                for cells in csv.DictReader(file)
-            ]
+            table = list(csv.DictReader(file))
+        rows = [{n: float(s) for n, s in cells.items() if s != ""} for cells in table]
         rows = [{**row, "epoch": int(row["epoch"])} for row in rows]
         return [row for row in rows if row["epoch"] <= epochs]
     except (KeyError, TypeError, ValueError, OverflowError, csv.Error) as error:

@@ -6,19 +6,15 @@ epoch. `keras.callbacks.BackupAndRestore` works as well, at epochs or with an in
 `save_freq`; it needs `double_checkpoint=True` where it may be killed while it writes.
 """
 
-import collections
 import contextlib
 import json
 import math
-import tempfile
 import warnings
 import zipfile
 
-import h5py
 import keras
 import numpy as np
 import tensorflow as tf
-from keras.src.utils.naming import to_snake_case
 
 from gan_style.utils.checks import check_int, check_path
 from gan_style.utils.files import atomic_write, check_stored, check_writable
@@ -76,42 +72,13 @@ def load_state(owner, model, path):
         with warnings.catch_warnings():
             # Keras would continue without the state of the optimizers, for example.
             warnings.filterwarnings("error", message="Skipping")
-            _load_weights(model, path)
+            model.load_weights(path)
     except Exception as error:  # Keras, h5py and zlib raise many kinds
         raise ValueError(
             f"{owner}: {path} is damaged, or is the state of another model "
             f"({type(error).__name__}: {str(error)[:300]}). Remove it or give another "
             "path, and build the model anew, for some weights may be the file's."
         ) from error
-
-
-def _load_weights(model, path):
-    with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
-        # Keras finds layers by class; this one of version 0.1 is gone.
-        if b"gan_style>EncoderConv2D" in archive.read("config.json"):
-            path = archive.extract("model.weights.h5", folder)
-            with h5py.File(path, "r+") as file:
-                links = []
-                file.visititems_links(lambda _, link: links.append(type(link)))
-                if {*links} != {h5py.HardLink}:
-                    raise ValueError("it links to other files")
-                for name in file:
-                    if f"{name}/layers" in file:
-                        _rename_layers(file[name]["layers"], getattr(model, name))
-        model.load_weights(path)
-
-
-def _rename_layers(groups, network):
-    """Name a network's groups in a file after the present classes of its layers."""
-    old = {group["vars"].attrs["name"]: name for name, group in groups.items()}
-    for name in old.values():
-        groups.move(name, f"old {name}")
-    count = collections.Counter()
-    for layer in network.layers:
-        kind = to_snake_case(type(layer).__name__)
-        new = f"{kind}_{count[kind]}" if count[kind] else kind
-        count[kind] += 1
-        groups.move(f"old {old[layer.name]}", new)
 
 
 class SaveAndResume(keras.callbacks.Callback):
@@ -223,11 +190,8 @@ def resumable(model, options):
     if cursor is None:
         yield
         return
-    steps = options.pop("steps_per_epoch", None)
-    if steps is None:
-        steps = cursor.steps_per_epoch
-    else:
-        options["x"] = cursor.dataset(steps)
+    steps = options.pop("steps_per_epoch", None) or cursor.steps_per_epoch
+    options["x"] = cursor.dataset(steps)
     first_step = int(model.steps_done.numpy())
     first_epoch = options.get("initial_epoch", 0)
     for callback in options["callbacks"]:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from gan_style.training.checkpoints import state_variables, weights_are_finite
-from gan_style.utils.checks import check_array, check_int
+from gan_style.utils.checks import check_array, check_int, refused
 from gan_style.utils.images import luma
 
 _SHAPE = "(count, height, width, channels)"
@@ -61,12 +61,11 @@ class Diagnosis(keras.callbacks.Callback):
     Raises:
         ValueError: for an argument of another kind, or a model that is no `CycleGAN`.
 
-    >>> class Negative:
-    ...     def translate(self, images, direction):
-    ...         return -images
+    >>> from types import SimpleNamespace
+    >>> negative = SimpleNamespace(translate=lambda images, direction: -images)
     >>> images = np.random.default_rng(0).uniform(-1, 1, (2, 8, 8, 3))
     >>> diagnosis = Diagnosis(images, images, patience=1)
-    >>> diagnosis.set_model(Negative())
+    >>> diagnosis.set_model(negative)
     >>> diagnosis.look_at_images(step=300)
     Step 300: from A to B, light comes out dark (luminance correlates by -1.00): ...
     Step 300: from B to A, light comes out dark (luminance correlates by -1.00): ...
@@ -209,8 +208,6 @@ def diversity_ratio(images, translated):
 def _test(name, images):
     images = check_array("Diagnosis", name, images, shape=_SHAPE)
     if images.ndim != 4 or len(images) < 2 or not np.any(np.std(images, axis=0)):
-        raise ValueError(
-            f"Diagnosis: {name} has the shape {images.shape}, but must be two or more "
-            f"different images, {_SHAPE}. Pass data.{name}[:4], for example."
-        )
+        expected = f"two or more different images, {_SHAPE}, such as data.{name}[:4]"
+        raise refused("Diagnosis", name, images, expected)
     return images

@@ -6,7 +6,7 @@ import warnings
 import keras
 import tensorflow as tf
 
-from gan_style.utils.checks import check_range
+from gan_style.utils.checks import check_range, refused
 
 
 def check_networks(owner, networks):
@@ -19,10 +19,8 @@ def check_networks(owner, networks):
     names = {}
     for name, network in networks.items():
         if not isinstance(network, keras.Model) or not network.built:
-            raise ValueError(
-                f"{owner}: {name} is {network!r}, but must be a built keras.Model, "
-                "such as one of gan_style.models."
-            )
+            expected = "a built keras.Model, such as one of gan_style.models"
+            raise refused(owner, name, network, expected)
         if names.setdefault(id(network), name) != name:
             raise ValueError(
                 f"{owner}: {names[id(network)]} and {name} are one model, but must be "
@@ -128,11 +126,8 @@ def check_float(owner, *images):
 
 def _uses_generator(dataset):
     function = getattr(getattr(dataset, "_map_func", None), "function", None)
-    if function is not None:
-        graph = function.graph.as_graph_def().SerializeToString()
-        if b"GeneratorDataset" in graph:
-            return True
-    return any(map(_uses_generator, dataset._inputs()))
+    graph = function.graph.as_graph_def().SerializeToString() if function else b""
+    return b"GeneratorDataset" in graph or any(map(_uses_generator, dataset._inputs()))
 
 
 def _check_spec(owner, name, spec, shapes):

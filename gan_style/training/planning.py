@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from gan_style.evaluation.metrics import check_count
 from gan_style.hardware import memory as machine
 from gan_style.training.checkpoints import state_variables
-from gan_style.utils.checks import check_array, check_int, check_list
+from gan_style.utils.checks import check_array, check_int
 
 _MARGIN = 0.9  # of the time is used, as two steps are a small sample
 _PAPER_EPOCHS = 200
@@ -58,10 +59,8 @@ def plan_training(model, batch, steps_per_epoch, epochs=None, time=None, memory=
     epochs = None if epochs is None else check_int(owner, "epochs", epochs)
     time = None if time is None else machine.budget("time", time)
     limit = machine.memory_limit(memory)
-    parts = check_list(owner, "batch", batch, "a pair of image batches")
-    if len(parts) != 2:
-        raise ValueError(f"{owner}: batch has {len(parts)} parts, but must have two.")
-    parts = [check_array(owner, "batch", part, 4, shape) for part in parts]
+    check_count(owner, "batch", batch, 2, "a pair of image batches")
+    parts = [check_array(owner, "batch", part, 4, shape) for part in batch]
     # A step needs at least the outputs of all layers of a generator.
     generator = next(layer for layer in model.layers if hasattr(layer, "layers"))
     shapes = [layer.output.shape[1:] for layer in generator.layers]

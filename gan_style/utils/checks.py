@@ -14,13 +14,19 @@ import numpy as np
 TOLERANCE = 1e-3  # by which an image may exceed [-1, 1], as resized ones do
 
 
-def summarize(value, most=80):
+def summarize(value):
     """Describe a value on one line, for an error."""
+    if isinstance(value, np.ndarray):
+        text = f"{value.dtype} {value.shape}"
+        if value.dtype.kind in "buif" and value.size:
+            text += f" from {float(value.min()):g} to {float(value.max()):g}"
+        return text
     text = " ".join(repr(value).split())
-    return text if len(text) <= most else f"{text[: most - 3]}..."
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _refused(owner, name, value, expected):
+def refused(owner, name, value, expected):
+    """Return the error for an argument; `expected` may end in what to do."""
     return ValueError(f"{owner}: {name} is {summarize(value)}, but must be {expected}.")
 
 
@@ -28,7 +34,7 @@ def check_int(owner, name, value, minimum=1):
     """Return an integer of at least `minimum` as an int."""
     integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not integer or value < minimum:
-        raise _refused(owner, name, value, f"an integer of at least {minimum}")
+        raise refused(owner, name, value, f"an integer of at least {minimum}")
     return int(value)
 
 
@@ -39,7 +45,7 @@ def check_number(owner, name, value, minimum=0.0, maximum=float("inf")):
         expected = f"a finite number of at least {minimum:g}"
         if maximum < float("inf"):
             expected = f"a number from {minimum:g} to {maximum:g}"
-        raise _refused(owner, name, value, expected)
+        raise refused(owner, name, value, expected)
     return float(value)
 
 
@@ -48,9 +54,7 @@ def check_choice(owner, name, value, choices):
     # By equality and kind: an array is equal to nothing, and True is not 1.
     if any(type(value) is type(one) and value == one for one in choices):
         return value
-    *first, last = (repr(one) for one in choices)
-    known = f"{', '.join(first)} or {last}" if first else last
-    raise _refused(owner, name, value, known)
+    raise refused(owner, name, value, " or ".join(map(repr, choices)))
 
 
 def check_sequence(owner, name, value, what):
@@ -59,7 +63,7 @@ def check_sequence(owner, name, value, what):
         if not isinstance(value, (str, bytes, dict)):
             iter(value), len(value)
             return value
-    raise _refused(owner, name, value, f"a list or an array: {what}")
+    raise refused(owner, name, value, f"a list or an array: {what}")
 
 
 def check_list(owner, name, value, what):
@@ -76,10 +80,8 @@ def check_array(owner, name, value, dimensions=None, shape="(count, ...)"):
         array = np.empty((), object)
     # "V" is how NumPy sees bfloat16.
     if array.dtype.kind not in "buifV" or dimensions not in (None, array.ndim):
-        what = f"{array.dtype} {array.shape}" if array.ndim else summarize(value)
-        raise ValueError(
-            f"{owner}: {name} is {what}, but must be an array of numbers, {shape}."
-        )
+        given = array if array.ndim else value
+        raise refused(owner, name, given, f"an array of numbers, {shape}")
     return array
 
 
@@ -113,4 +115,4 @@ def check_path(owner, name, value):
     # RuntimeError: the home of an unknown user.
     except (OSError, ValueError, TypeError, RuntimeError) as error:
         expected = f"a path, a string or pathlib.Path ({error})"
-        raise _refused(owner, name, value, expected) from error
+        raise refused(owner, name, value, expected) from error

@@ -28,15 +28,10 @@ def cache_folder():
 
 
 def download(url, path, digest, max_bytes=1 << 30):
-    """Download a file, resuming what an earlier call left in `path` + ".part".
+    """Download a file, unless it is there, or raise `DownloadFailed`.
 
-    Args:
-        url, path: from where to where; a file that is there makes no request.
-        digest: "sha256:HEX" or "md5:HEX", what its hash must be.
-        max_bytes: its size, or a limit to it.
-
-    Raises:
-        DownloadFailed: if it is not available, has another hash or cannot be written.
+    Resumes what an earlier call left in `path` + ".part". `digest` is "sha256:HEX" or
+    "md5:HEX", what the hash must be; `max_bytes` the size, or a limit to it.
     """
     path = check_path("download", "path", path)
     part, (kind, expected) = path.with_name(f"{path.name}.part"), digest.split(":")

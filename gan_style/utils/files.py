@@ -30,15 +30,9 @@ def name_file_in_errors(path):
 def atomic_write(path, partial=None, durable=False, needs=0):
     """Yield a path to write to, which replaces a file once it is complete.
 
-    Args:
-        path: the file. Its folder is made.
-        partial: the name beside it; by default one that no other process uses.
-        durable: whether to wait until the disk has it, so that a power cut does not
-            leave an empty file.
-        needs: bytes without which writing does not begin.
-
-    Raises:
-        OSError: with the file's name; what was there before is as it was.
+    It lies beside the file, named `partial` or as no other process would name it. An
+    OSError leaves what was there before. If `durable`, waits for the disk, so that a
+    power cut leaves no empty file; does not begin without the bytes that it `needs`.
     """
     path = Path(path)
     partial = path.with_name(partial or f".{path.name}.{os.getpid()}.part")

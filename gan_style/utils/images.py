@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
-from gan_style.utils.checks import check_array, check_int, check_path
+from gan_style.utils.checks import check_array, check_int, check_path, refused
 from gan_style.utils.files import atomic_write
 
 # Pillow has dozens of decoders, one of which runs Ghostscript: only these are used,
@@ -250,18 +250,14 @@ def save_image(path, image, **options):
     kinds, suffix = _formats() and Image.registered_extensions(), path.suffix.lower()
     kind = kinds.get(suffix)
     if suffix not in SUFFIXES or kind not in Image.SAVE or path.is_dir():
-        raise ValueError(
-            f"save_image: path is {str(path)!r}, but must be that of a file with one "
-            f"of the suffixes {', '.join(sorted(SUFFIXES))}. {_HEIC}."
-        )
+        expected = f"a file with one of the suffixes {', '.join(sorted(SUFFIXES))}"
+        raise refused("save_image", "path", str(path), f"{expected}. {_HEIC}")
     image = check_array("save_image", "image", image)
     channels = (*image.shape, 1)[2] if image.ndim in (2, 3) else 0
     known = (1, 3) if kind in ("JPEG", "MPO", "BMP") else (1, 3, 4)
     if image.dtype != np.uint8 or channels not in known or not image.size:
-        raise ValueError(
-            f"save_image: image is {image.dtype} {image.shape}, but must be uint8 "
-            f"(height, width, channels), {known} of them in {kind}, or save a PNG."
-        )
+        expected = f"uint8 (height, width, channels), {known} of them in {kind}"
+        raise refused("save_image", "image", image, f"{expected}. Or save a PNG")
     image = image[..., 0] if image.shape[2:] == (1,) else image
     with atomic_write(path) as partial:
         Image.fromarray(image).save(partial, kind, **{"quality": 95, **options})

@@ -67,6 +67,7 @@ def build(name):
     notebook, translated = english(name), translations(name)
     for number in prose(notebook):
         text = translated[number][1].replace("](../", "](../../")
+        text = text.replace("](solutions/", "](../solutions/")
         notebook["cells"][number]["source"] = text.splitlines(keepends=True)
     return json.dumps(notebook, ensure_ascii=False, indent=1) + "\n"
 

@@ -86,7 +86,7 @@ def test_images_are_resized_where_a_network_wants_a_size():
         seen.append(images.shape)
         return images.mean((1, 2))
 
-    mean = ImageFeatures("mean", network, size=16, batch_size=4)
+    mean = ImageFeatures("mean", network, size=16)
     got = mean([np.full((20, 30, 3), 50, "uint8"), np.full((16, 16, 3), -1.0)])
     assert seen == [(2, 16, 16, 3)]
     np.testing.assert_allclose(got, [[50] * 3, [0] * 3], atol=1e-3)

@@ -88,18 +88,6 @@ def test_a_stopped_run_goes_on_from_any_step(tmp_path, optimizer, stop):
     assert resumed.history["total"] == whole(optimizer).history["total"]
 
 
-def test_a_run_of_adam_saved_by_version_0_1_is_resumed(tmp_path):
-    options = {**OPTIONS, "optimizer": "adam"}
-    path = tmp_path / "run.npz"
-    transfer().run(checkpoint=path, callbacks=[StopAfter(5)], **options)
-    saved = load_run(path)
-    for name in ("gradient", "terms"):  # which that version did not save
-        del saved[f"optimizer_{name}"]
-    np.savez(path, **saved)
-    resumed = transfer().run(checkpoint=path, **options)
-    np.testing.assert_array_equal(resumed.image, whole("adam").image)
-
-
 def test_a_finished_run_is_read_not_painted_again(finished, saved):
     first, _ = finished
     again = transfer().run(checkpoint=saved, **OPTIONS)

@@ -180,7 +180,7 @@ def test_images_to_start_with():
         ({"content": CONTENT * np.nan}, r"content.*\[0, 255\]"),
         ({"styles": []}, "styles.*at least one"),
         ({"styles": [PAINTING, "x.jpg"]}, r"styles\[1\]"),
-        ({"masks": [None, None]}, "1 styles, 2 masks"),
+        ({"masks": [None, None]}, r"number of styles, of masks.*\(1, 2, None\)"),
         ({"masks": [np.full((2, 2), 3.0)]}, r"masks\[0\].*\[0, 1\]"),
         ({"masks": [None], "blend": [1]}, "masks or blend"),
         ({"blend": [1, 2]}, "blend"),

@@ -344,7 +344,7 @@ def test_the_film_is_of_the_translations(model, images, tmp_path):
             "test_b is .* of one size",
         ),
         ({"every": 0}, "every is 0"),
-        ({"names": ["A"]}, "names are"),
+        ({"names": ["A"]}, "names has 1 items, but must have 2"),
     ],
 )
 def test_says_what_it_cannot_show(options, message):

@@ -1,23 +1,19 @@
 """A training that was interrupted equals one that was not, bit for bit."""
 
-import io
 import json
 import os
 import signal
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
-import h5py
 import keras
 import numpy as np
 import pytest
 from helpers import resume_script
 from helpers.resume_script import make_images
 
-from gan_style import CycleGAN, datasets
-from gan_style.models import patch_discriminator, resnet_generator, unet_generator
+from gan_style import datasets
 from gan_style.training import SaveAndResume
 from gan_style.utils.images import UnreadableImage
 
@@ -233,65 +229,6 @@ def test_another_training_is_refused(folder, fresh):
         model.fit(
             images, images, verbose=0, callbacks=[SaveAndResume(folder / "x.keras")]
         )
-
-
-def test_a_state_of_version_0_1_is_resumed():
-    """Its convolutions were of four classes, by whose names Keras finds weights."""
-    keras.utils.set_random_seed(0)
-    shape = (16, 16, 3)
-    options = {"name": "b_to_a", "upsampling": "nearest"}
-    networks = [unet_generator(shape, 1, name="a_to_b")]
-    networks += [resnet_generator(shape, 1, 1, **options)]
-    networks += [patch_discriminator(shape, 1, name=n) for n in ("judge_a", "judge_b")]
-    # Also where all of them are Keras' own.
-    plain = [keras.models.clone_model(n, clone_function=as_conv2d) for n in networks]
-    expected = np.load(DATA / "version_0_1.npz")
-    for four in (networks, plain):
-        model = CycleGAN(*four, pool_size=2, seed=0)
-        model.compile()
-        assert SaveAndResume(DATA / "version_0_1.keras").resume(model) == 0
-        assert int(model.steps_done) == 3
-        np.testing.assert_allclose(sums(model.variables), expected["sums"])
-        moments = sums(model.generator_optimizer.variables)
-        np.testing.assert_allclose(moments, expected["optimizer"])
-        x = np.linspace(-1, 1, 16 * 16 * 3, dtype="float32").reshape(1, 16, 16, 3)
-        for name, got in (
-            ("ab", model.translate(x, "ab", averaged=False)),
-            ("averaged_ba", model.translate(x, "ba")),
-            ("d", model.discriminator_a.predict(x, verbose=0)),
-        ):
-            np.testing.assert_allclose(got, expected[name], atol=1e-5)
-
-
-def as_conv2d(layer):
-    is_convolution = isinstance(layer, keras.layers.Conv2D)
-    kind = keras.layers.Conv2D if is_convolution else type(layer)
-    return kind.from_config(layer.get_config())
-
-
-def sums(variables):
-    return [np.sum(np.asarray(v), dtype="float64") for v in variables]
-
-
-def test_a_state_of_version_0_1_with_other_layers_is_refused(tmp_path, fresh):
-    path = tmp_path / "it.keras"
-    path.write_bytes((DATA / "version_0_1.keras").read_bytes())
-    with pytest.raises(ValueError, match=r"it\.keras .* of another model"):
-        SaveAndResume(path).resume(fresh())
-
-
-def test_a_state_of_version_0_1_with_links_is_refused(tmp_path, fresh):
-    with zipfile.ZipFile(DATA / "version_0_1.keras") as archive:
-        content = {name: archive.read(name) for name in archive.namelist()}
-    weights = io.BytesIO(content["model.weights.h5"])
-    with h5py.File(weights, "r+") as file:
-        file["g_AB/layers/link"] = h5py.ExternalLink("other.h5", "/")
-    content["model.weights.h5"] = weights.getvalue()
-    with zipfile.ZipFile(tmp_path / "it.keras", "w") as archive:
-        for name, data in content.items():
-            archive.writestr(name, data)
-    with pytest.raises(ValueError, match="links to other files"):
-        SaveAndResume(tmp_path / "it.keras").resume(fresh())
 
 
 def test_another_suffix_is_refused():

@@ -482,7 +482,7 @@ def test_a_save_that_fails_leaves_the_file_before(tmp_path, monkeypatch):
         ("p.xyz", IMAGE, "one of the suffixes"),
         ("p", IMAGE, "one of the suffixes"),
         ("p.png", IMAGE / 255, "float64"),
-        ("p.png", IMAGE[..., :2], r"\(64, 32, 2\), but must be uint8 .*\(1, 3, 4\)"),
+        ("p.png", IMAGE[..., :2], r"\(64, 32, 2\).* but must be uint8 .*\(1, 3, 4\)"),
         ("p.png", IMAGE[None], r"\(1, 64, 32, 3\)"),
         ("p.png", np.uint8(1), r"uint8 \(\)|is 1"),
         ("p.jpg", np.dstack([IMAGE, IMAGE[..., :1]]), r"\(1, 3\) of them in JPEG"),

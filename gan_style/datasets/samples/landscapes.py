@@ -1,11 +1,12 @@
-"""Landscapes, drawn: skies, hills, trees, water and fields, as a camera sees them."""
+"""Landscapes, drawn as a camera sees them, and as an impressionist paints them."""
 
 import numpy as np
+from scipy import ndimage
 
 from gan_style.utils.checks import check_choice
 
 from .canvas import SampleRNG, Sketch, checked, cover, finish, mix, smooth, span
-from .impressionism import paint_motif
+from .strokes import Canvas, grid, places
 
 # Noon, haze, late afternoon: zenith, horizon, clouds in the light and in the shade,
 # and the light on the land. They stay near each other: instance norm does not see how
@@ -17,6 +18,9 @@ _MOODS = (
 )
 _LAND = ((1.0, 1.0, 0.96), (1.0, 1.0, 0.98), (1.05, 0.96, 0.84))
 _DEEP = ((0.10, 0.22, 0.30), (0.12, 0.26, 0.30), (0.13, 0.20, 0.30))
+# Of the painting: strokes a side of the grid, length over what fits, width, bare share
+_LAYERS = ((13, 1.6, 0.066, 0.0), (22, 1.1, 0.038, 0.0), (36, 0.75, 0.024, 0.25))
+_BROKEN = np.array([[5, -2, 6], [-4, 2, 6], [6, 3, -5], [-2, 5, -3], [0, 0, 0]]) / 100
 
 
 def landscape(kind, seed, size=128):
@@ -45,7 +49,7 @@ def landscape(kind, seed, size=128):
     seed, size = checked("landscape", seed, size)
     view = Landscape(size, 11, seed)
     if kind == "painting":
-        return finish(paint_motif(view, SampleRNG(12, seed)))
+        return finish(_paint(view, SampleRNG(12, seed)))
     grain = 0.016 * (SampleRNG(11, seed, 1).array(size, size) - 0.5)
     return finish(view.image + grain[..., None])
 
@@ -250,3 +254,49 @@ class Landscape(Sketch):
             lean = np.where(up > 0.45, 0.9 * np.sign(u), 1.5)
             straw = mix((0.30, 0.22, 0.14), (0.86, 0.68, 0.36), np.clip(lit, 0, 1))
             self._put(straw * self.land, cover(away * tall, self.size), lean, 0.03)
+
+
+def _impressionist_palette(image):
+    """Repaint without black: violet shadows, yellow greens, mauves, warm lights."""
+    red, green, blue = np.moveaxis(image, -1, 0)
+    light = image @ np.array([0.30, 0.59, 0.11])
+    lifted = 0.23 + 0.68 * np.clip(light, 0, 1) ** 0.85
+    colour = lifted[..., None] + 0.95 * (image - light[..., None])
+    leafy = np.clip(green - np.maximum(0.9 * red, blue), 0, 0.3)
+    middle = np.exp(-(((light - 0.60) / 0.12) ** 2))
+    middle = smooth(0.25, 0.08, abs(blue - red)) * middle
+    for share, shift in (
+        (smooth(0.46, 0.06, light), (0.18, -0.08, 0.31)),
+        (leafy, (0.68, 0.75, -1.05)),
+        (np.clip(blue - red, 0, 0.5), (0.32, 0.66, -0.12)),
+        (middle, (0.02, -0.05, 0.05)),
+        (smooth(0.66, 0.90, light), (0.09, 0.0, -0.34)),
+    ):
+        colour += share[..., None] * np.array(shift)
+    return colour
+
+
+def _paint(motif, rng):
+    """Paint a `Landscape` in strokes; returns float `(size, size, 3)`."""
+    size = len(motif.image)
+    colours = _impressionist_palette(motif.image)
+    wash = ndimage.gaussian_filter(colours, (0.012 * size, 0.012 * size, 0))
+    canvas = Canvas(size, mix(wash, (0.90, 0.86, 0.76), np.full((size, size), 0.3)))
+    for side, stretch, width, bare in _LAYERS:
+        blur = 0.35 * width * size
+        seen = ndimage.gaussian_filter(colours, (blur, blur, 0))
+        jitter = rng.array(5, side**2)
+        column, row = grid(side, *jitter[:2])
+        at = places(size, row, column)
+        length = motif.reach[at] * stretch * (0.7 + 0.6 * jitter[2])
+        thick = width * (0.75 + 0.5 * jitter[3])
+        broken = _BROKEN[(jitter[4] * len(_BROKEN)).astype(int)]
+        tone = 0.035 * (rng.array(side**2) - 0.5)
+        colour = seen[at] + 0.35 * broken + tone[:, None]
+        column = column - 0.5 * length * np.cos(motif.angle[at])
+        row = row - 0.5 * length * np.sin(motif.angle[at])
+        strokes = column, row, length, thick, colour
+        # Short strokes on long ones: a painter ends with the detail.
+        for some in np.array_split(np.argsort(-length)[int(bare * side**2) :], 4):
+            canvas.lay(rng, motif.angle, *(part[some] for part in strokes), 0.11)
+    return canvas.image(relief=0.08)
