@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+from gan_style.inference import translate
 from gan_style.layers import InstanceNormalization, ReflectionPadding2D
 from gan_style.models import (
     patch_discriminator,
@@ -158,6 +159,14 @@ class TestGate:
         assert stays.shape == (2, 16, 32, 1)
         expected = stays * image + (1 - stays) * painted
         np.testing.assert_allclose(result, expected, atol=1e-6)
+
+    def test_open_it_leaves_an_image_of_any_size(self, tmp_path):
+        gated = gated_unet((16, 32, 3), 2)
+        gated.get_layer("to_gate").bias.assign([100.0])
+        gated.save(tmp_path / "gated.keras")
+        loaded = keras.models.load_model(tmp_path / "gated.keras")
+        image = np.random.default_rng(0).integers(0, 256, (37, 51, 3), "uint8")
+        np.testing.assert_array_equal(translate(loaded, image), image)
 
     def test_at_first_three_quarters_stay(self):
         _, _, stays, _ = self.blended(0.0)
