@@ -1,5 +1,6 @@
 """`make notebooks`: it shows how far it is, and names the cell that fails."""
 
+import functools
 import importlib.util
 import os
 import signal
@@ -78,6 +79,8 @@ def test_ends_on_interrupt_with_one_line(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell that starts jobs in the background lets them ignore Ctrl-C.
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     end = time.monotonic() + 60
     while not started.exists() and time.monotonic() < end:
