@@ -188,7 +188,8 @@ def _run(network, images):
         result = network.run(images).numpy()
     except tf.errors.ResourceExhaustedError as error:
         raise MemoryError(
-            f"translate: {images.shape} needs more memory. Pass tile_size=512 or less."
+            f"translate: a batch of shape {images.shape} needs more memory than there "
+            "is. Pass tile_size=512 or less."
         ) from error
     if not np.isfinite(result).all():
         expected = "finite: its training has diverged. Load an earlier state"
