@@ -5,10 +5,10 @@ from keras import layers
 
 from gan_style.layers import InstanceNormalization
 from gan_style.models.blocks import check_image_shape, conv
-from gan_style.utils.checks import check_int
+from gan_style.utils.checks import check_int, check_number
 
 
-def patch_discriminator(image_shape=(128, 128, 3), filters=32, name=None):
+def patch_discriminator(image_shape=(128, 128, 3), filters=32, name=None, detail=0):
     """Build a PatchGAN discriminator: a number for every overlapping 70 x 70 patch.
 
     Follows Isola et al. (2017): 4x4 convolutions, three of stride 2 (`filters` x 1, 2,
@@ -19,6 +19,9 @@ def patch_discriminator(image_shape=(128, 128, 3), filters=32, name=None):
         image_shape: (height, width, channels); sides: multiples of 8 from 16, or None.
         filters: channels of the first convolution, 32 by default.
         name: the model's name.
+        detail: if above 0, the first convolution also sees each pixel's difference from
+            the mean of the 3 x 3 around it, times `detail`: brush strokes are a few
+            levels high, and a short training overlooks them (3 suits paintings).
 
     Returns:
         A functional `keras.Model` from images `(batch, *image_shape)` in [-1, 1] to
@@ -34,8 +37,15 @@ def patch_discriminator(image_shape=(128, 128, 3), filters=32, name=None):
     owner = "patch_discriminator"
     image_shape = check_image_shape(owner, image_shape, 8, minimum=16)
     filters = check_int(owner, "filters", filters)
+    detail = check_number(owner, "detail", detail)
 
     images = x = keras.Input(image_shape, name="pictures")
+    if detail:  # in float32, as these differences are small
+        kind = {"data_format": "channels_last", "dtype": "float32"}
+        mean = layers.AveragePooling2D(3, 1, "same", name="around", **kind)(images)
+        fine = layers.Subtract(dtype="float32", name="difference")([images, mean])
+        fine = layers.Rescaling(detail, dtype="float32", name="detail")(fine)
+        x = layers.Concatenate(dtype="float32", name="with_detail")([images, fine])
     x = conv(x, filters, 4, 2, "same", "patch_1_conv", use_bias=True)
     x = layers.LeakyReLU(0.2, name="patch_1_relu")(x)
     for level, factor, strides in ((2, 2, 2), (3, 4, 2), (4, 8, 1)):

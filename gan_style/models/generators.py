@@ -5,7 +5,7 @@ from keras import layers
 
 from gan_style.layers import InstanceNormalization, ReflectionPadding2D, UpsampleConv2D
 from gan_style.models.blocks import check_image_shape, conv, norm_relu, normal_weights
-from gan_style.utils.checks import check_choice, check_int
+from gan_style.utils.checks import check_choice, check_int, check_number
 
 
 def unet_generator(image_shape=(128, 128, 3), filters=32, name=None, gate=False):
@@ -19,10 +19,10 @@ def unet_generator(image_shape=(128, 128, 3), filters=32, name=None, gate=False)
         image_shape: (height, width, channels); sides: multiples of 16, or None.
         filters: channels of the first convolution, 32 by default.
         name: the model's name.
-        gate: whether one more channel says, pixel by pixel, how much of the image stays
-            as it is (after Mejjati et al., "Unsupervised Attention-guided
-            Image-to-Image Translation", 2018): for objects before a background. The
-            layer "gate" gives it, from 0 (painted anew) to 1 (the image).
+        gate: whether one more channel, the layer "gate", says pixel by pixel how much
+            of the image stays, from 0 (painted anew) to 1 (after Mejjati et al.,
+            "Unsupervised Attention-guided Image-to-Image Translation", 2018): True for
+            objects before a background, the largest share, such as 0.6, for paintings.
 
     Returns:
         A functional `keras.Model` from images `(batch, *image_shape)` in [-1, 1] to
@@ -52,12 +52,7 @@ def unet_generator(image_shape=(128, 128, 3), filters=32, name=None, gate=False)
     y = layers.Activation("tanh", dtype="float32", name="tanh")(painted(x))
     if gate:
         stays = UpsampleConv2D(1, True, normal_weights(), name="to_gate")(x)
-        # Three quarters of each pixel stay at first: most of a scene is background.
-        stays = layers.Rescaling(1.0, 1.0, dtype="float32", name="gate_start")(stays)
-        stays = layers.Activation("sigmoid", dtype="float32", name="gate")(stays)
-        change = layers.Subtract(dtype="float32", name="gate_change")([images, y])
-        kept = layers.Multiply(dtype="float32", name="gate_kept")([stays, change])
-        y = layers.Add(dtype="float32", name="gate_blend")([y, kept])
+        y = _gated("unet_generator", images, y, stays, gate)
     return keras.Model(images, y, name=name or "unet_generator")
 
 
@@ -68,6 +63,7 @@ def resnet_generator(
     name=None,
     layout="same",
     upsampling="transposed",
+    gate=False,
 ):
     """Build the ResNet generator of CycleGAN, after Johnson et al. (2016).
 
@@ -84,6 +80,7 @@ def resnet_generator(
         upsampling: "transposed" convolutions as in the paper, which tend to leave a
             checkerboard in a short training; or "nearest", slower: repeated pixels and
             a convolution (Odena et al., "Deconvolution and Checkerboard Artifacts").
+        gate: as in `unet_generator`.
 
     Returns:
         A functional `keras.Model` from images `(batch, *image_shape)` in [-1, 1] to
@@ -120,9 +117,25 @@ def resnet_generator(
         x = _upsample(x, filters * 2 ** (level - 1), f"up_{level}", padding, upsampling)
         x = norm_relu(x, f"up_{level}")
     x = ReflectionPadding2D(3, name="to_picture_pad")(x)
-    x = conv(x, image_shape[-1], 7, 1, "valid", "to_picture", use_bias=True)
-    x = layers.Activation("tanh", dtype="float32", name="tanh")(x)
-    return keras.Model(images, x, name=name or owner)
+    y = conv(x, image_shape[-1], 7, 1, "valid", "to_picture", use_bias=True)
+    y = layers.Activation("tanh", dtype="float32", name="tanh")(y)
+    if gate:
+        stays = conv(x, 1, 7, 1, "valid", "to_gate", use_bias=True)
+        y = _gated(owner, images, y, stays, gate)
+    return keras.Model(images, y, name=name or owner)
+
+
+def _gated(owner, images, painted, stays, gate):
+    """Blend the image into the painted one: a share of `gate` stays, or less."""
+    most = 1.0 if gate is True else check_number(owner, "gate", gate, 0, 1)
+    # At first three quarters of that, as most of a scene is background.
+    stays = layers.Rescaling(1.0, 1.0, dtype="float32", name="gate_start")(stays)
+    stays = layers.Activation("sigmoid", dtype="float32", name="gate")(stays)
+    if most < 1:
+        stays = layers.Rescaling(most, dtype="float32", name="gate_limit")(stays)
+    change = layers.Subtract(dtype="float32", name="gate_change")([images, painted])
+    kept = layers.Multiply(dtype="float32", name="gate_kept")([stays, change])
+    return layers.Add(dtype="float32", name="gate_blend")([painted, kept])
 
 
 def _upsample(x, filters, name, padding, upsampling):

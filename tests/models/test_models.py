@@ -172,6 +172,49 @@ class TestGate:
         _, _, stays, _ = self.blended(0.0)
         assert stays.mean() == pytest.approx(0.73, abs=0.03)
 
+    @pytest.mark.parametrize("build", BUILDERS[:2])
+    def test_with_a_limit_no_more_than_that_stays(self, build):
+        gated, plain = (build((16, 16, 3), 2, gate=gate) for gate in (0.6, False))
+        for layer in plain.layers:
+            layer.set_weights(gated.get_layer(layer.name).get_weights())
+        gated.get_layer("to_gate").bias.assign([100.0])
+        x = random_images(2, 16, 16, 3)
+        expected = 0.6 * x + 0.4 * np.asarray(plain(x))
+        np.testing.assert_allclose(gated(x), expected, atol=1e-6)
+
+    @pytest.mark.parametrize("gate", [1.5, -1, "open"])
+    def test_refuses_another_share(self, gate):
+        with pytest.raises(ValueError, match="unet_generator: gate is .* from 0 to 1"):
+            unet_generator((16, 16, 3), 2, gate=gate)
+
+
+class TestDetail:
+    """What a discriminator sees of the differences between neighbouring pixels."""
+
+    def seen(self, images):
+        model = patch_discriminator((16, 16, 3), 2, detail=3)
+        layer = model.get_layer("with_detail")
+        return np.asarray(keras.Model(model.input, layer.output)(images))
+
+    def test_is_the_difference_from_the_mean_of_nine_pixels(self):
+        x = random_images(1, 16, 16, 3)
+        around = sum(
+            x[:, 1 + i : 15 + i, 1 + j : 15 + j]
+            for i in (-1, 0, 1)
+            for j in (-1, 0, 1)
+        )
+        seen = self.seen(x)
+        np.testing.assert_array_equal(seen[..., :3], x)
+        expected = 3 * (x[:, 1:-1, 1:-1] - around / 9)
+        np.testing.assert_allclose(seen[:, 1:-1, 1:-1, 3:], expected, atol=1e-5)
+
+    def test_an_even_image_has_none_even_at_its_edge(self):
+        assert np.abs(self.seen(np.full((1, 16, 16, 3), 0.3))[..., 3:]).max() < 1e-6
+
+    def test_refuses_a_negative_number(self):
+        with pytest.raises(ValueError, match="patch_discriminator: detail is -1"):
+            patch_discriminator((16, 16, 3), 2, detail=-1)
+
 
 def test_resnet_has_the_paper_s_layers():
     model = resnet_generator((64, 64, 3), filters=4, blocks=2)
