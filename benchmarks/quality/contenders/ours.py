@@ -8,7 +8,9 @@ Options, alone or together:
                   augment=translation-cutout names its kinds
     spectral      spectral instead of instance norm in the discriminators
     antialias     blurs beside strides and upsamplings
-    gate          the generators say where the image stays as it is
+    gate          the generators say where the image stays as it is; gate=0.5: and half
+                  of a pixel at most
+    detail=2      the discriminators also see what differs from the neighbouring pixels
     small_first   half of the training on images of half the side (small_first=0.3: 30%)
     chapter=1     settings of chapter 1 (fruit) or 2 (landscapes); each may be replaced:
     network=unet, filters=32, blocks=4, judge_filters=32, rate=5e-4, judge_rate=5e-4,

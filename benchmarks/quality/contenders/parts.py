@@ -23,33 +23,13 @@ def generator(kind, shape, filters, blocks=9, antialias=False, gate=False):
     """A "unet" or "resnet" of the package; "nearest" is a ResNet without transposed
     convolutions."""
     if kind == "unet":
-        network = unet_generator(shape, filters)
+        network = unet_generator(shape, filters, gate=gate)
     else:
         upsampling = "nearest" if kind == "nearest" else "transposed"
-        network = resnet_generator(shape, filters, blocks, upsampling=upsampling)
-    network = antialiased(network) if antialias else network
-    return gated(network) if gate else network
-
-
-def gated(network):
-    """The same network, which also says where the image should stay as it is.
-
-    Mejjati et al., "Unsupervised Attention-guided Image-to-Image Translation" (2018),
-    and Tang et al., "AttentionGAN" (2019), in the smallest form: a fourth channel, a
-    sigmoid, blends the image itself with the painted one. What stays need not pass the
-    strides. At the beginning, three quarters of each pixel are the image's.
-    """
-    last, (images,) = network.get_layer("to_picture"), network.inputs
-    config = {**last.get_config(), "name": "gate", "filters": 1}
-    gate = type(last).from_config(config)(last.input)
-    gate = layers.Activation("sigmoid", name="gate_sigmoid")(
-        layers.Rescaling(1.0, 1.0, name="gate_start")(gate)
-    )
-    painted = network.get_layer("tanh").output
-    difference = layers.Subtract(name="gate_difference")([images, painted])
-    kept = layers.Multiply(name="gate_kept")([gate, difference])
-    result = layers.Add(name="gate_blend")([painted, kept])
-    return keras.Model(images, result, name=network.name)
+        network = resnet_generator(
+            shape, filters, blocks, upsampling=upsampling, gate=gate
+        )
+    return antialiased(network) if antialias else network
 
 
 def discriminator(
@@ -61,6 +41,7 @@ def discriminator(
     spectral=False,
     antialias=False,
     patch=2,
+    detail=0,
 ):
     """The package's PatchGAN, with levers.
 
@@ -73,8 +54,9 @@ def discriminator(
         spectral: spectral instead of instance normalization.
         antialias: whether to blur before each stride, except at the image.
         patch: the weight of the PatchGAN's answers; either head of the features has 1.
+        detail: as in `patch_discriminator`.
     """
-    plain = patch_discriminator(shape, filters)
+    plain = patch_discriminator(shape, filters, detail=detail)
     plain = spectrally_normalized(plain) if spectral else plain
     plain = antialiased(plain) if antialias else plain
     if not (features or augment):
@@ -265,7 +247,7 @@ def antialiased(network):
     def change(layer):
         copy = type(layer).from_config(layer.get_config())
         upsampling = (layers.UpSampling2D, layers.Conv2DTranspose, UpsampleConv2D)
-        if layer.name == "to_picture":
+        if layer.name in ("to_picture", "to_gate"):
             return copy
         if isinstance(layer, upsampling):
             return Blurred(copy, first=False, name=layer.name)

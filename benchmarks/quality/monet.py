@@ -1,0 +1,120 @@
+"""Trains chapter 2's networks on Monet's paintings, measures them, and draws a figure.
+
+    python benchmarks/quality/monet.py ../shared/data/monet2photo --steps 3000
+
+The folder is laid out as monet2photo: trainA, testA with paintings, trainB, testB with
+photographs. It writes `training.keras`, which an interrupted training resumes from, and
+`monet.jpg` to `--output`. The figure's photographs are scikit-image's; the paintings in
+its last row are those of the training set that `--paintings` counts.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+from PIL import Image
+from skimage import data as photographs
+
+from gan_style import (
+    CycleGAN,
+    constant_then_linear,
+    datasets,
+    evaluation,
+    patch_discriminator,
+    resnet_generator,
+)
+from gan_style.hardware import recommend
+from gan_style.training import SaveAndResume
+from gan_style.utils.images import save_image
+
+SIDE = 128
+EPOCH = 250  # steps
+SHOWN = 160  # pixels of an image in the figure
+
+
+def cyclegan(steps, filters, blocks):
+    shape = (SIDE, SIDE, 3)
+    options = {"upsampling": "nearest", "gate": 0.5}
+    generators = [
+        resnet_generator(shape, filters, blocks, name=name, **options)
+        for name in ("ab", "ba")
+    ]
+    discriminators = [
+        patch_discriminator(shape, 32, name=name, detail=2.0) for name in ("da", "db")
+    ]
+    model = CycleGAN(
+        *generators,
+        *discriminators,
+        reconstruction_weight=2.0,
+        identity_weight=0.5,
+        average_decay=0.999,
+        seed=1,
+    )
+    schedule = constant_then_linear(4e-4, steps // 2, steps - steps // 2)
+    model.compile(*(keras.optimizers.Adam(schedule, beta_1=0.5) for _ in range(2)))
+    return model
+
+
+def square(image, side=SHOWN):
+    """The middle of an image, so many pixels a side."""
+    length = min(image.shape[:2])
+    top, left = ((one - length) // 2 for one in image.shape[:2])
+    middle = image[top : top + length, left : left + length, :3]
+    resized = Image.fromarray(middle).resize((side, side), Image.Resampling.LANCZOS)
+    return np.asarray(resized)
+
+
+def in_parts(function, images, size=20):
+    parts = range(0, len(images), size)
+    return np.concatenate([function(images[start : start + size]) for start in parts])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("folder", help="laid out as monet2photo")
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--filters", type=int, default=24)
+    parser.add_argument("--blocks", type=int, default=4)
+    parser.add_argument("--paintings", type=int, nargs=4, default=(0, 48, 96, 144))
+    parser.add_argument("--output", type=Path, default=Path("outputs/monet"))
+    options = parser.parse_args()
+
+    keras.utils.set_random_seed(1)
+    keras.config.set_dtype_policy(recommend().policy)
+    data = datasets.load(options.folder, SIDE, seed=1, swap=True)
+    print(data)
+    model = cyclegan(options.steps, options.filters, options.blocks)
+    saved, begun = SaveAndResume(options.output / "training.keras"), time.perf_counter()
+    epochs = options.steps // EPOCH
+    model.fit(
+        data.train, steps_per_epoch=EPOCH, epochs=epochs, verbose=2, callbacks=[saved]
+    )
+    seconds = time.perf_counter() - begun
+    print(f"{model.steps_done.numpy()} steps done, {seconds:.0f} seconds in this run")
+
+    photos = data.test_a[:]
+    candidates = {"CycleGAN": in_parts(lambda x: model.translate(x, "ab"), photos)}
+    candidates |= evaluation.baselines(photos, data.train_a[:], data.train_b[:])
+    candidates["other paintings"] = data.test_b[:]
+    vgg = evaluation.image_features("vgg16")
+    real = vgg(data.train_b[:])
+    for name, images in candidates.items():
+        kid, error = evaluation.kernel_inception_distance(vgg(images), real)
+        print(f"{name:42}1000 x KID {1000 * kid:5.0f} +- {1000 * error:.0f}")
+
+    shown = [getattr(photographs, name)() for name in ("rocket", "coffee", "chelsea")]
+    shown = [square(image) for image in (shown[0][:, :427], *shown)]
+    painted = [model.translate(image, "ab") for image in shown]
+    own = [square(data.train_b[number]) for number in options.paintings]
+    figure = evaluation.image_grid(
+        [shown, painted, own],
+        row_titles=["photograph", "CycleGAN", "Claude Monet"],
+        zoom=1,
+    )
+    print(save_image(options.output / "monet.jpg", evaluation.rendered(figure)))
+
+
+if __name__ == "__main__":
+    main()
