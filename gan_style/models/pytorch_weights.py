@@ -150,10 +150,7 @@ def _check(arrays, layers, source):
         )
     for name, shape in shapes.items():
         got = arrays[name].shape
-        if name == f"{last}.weight" and got[0] != shape[0] and got[1:] == shape[1:]:
-            what = f"{source} has {shape[0]} channels in and {got[0]} out"
-            raise _error(what, "of as many out as in, as resnet_generator has")
         if got != shape or 0 in shape:
             wanted = "(filters, channels, 7, 7)" if 0 in shape else shape
             what = f"{name} of {source} is of shape {got}"
-            raise _error(what, f"of {wanted}, for a ResNet generator of this width")
+            raise _error(what, f"of {wanted}, for a ResNet, as many channels out as in")

@@ -9,10 +9,6 @@ import zipfile
 from pathlib import Path
 
 
-class BadArchive(ValueError):
-    """A file that is damaged, hostile or too large: says which, and why."""
-
-
 @contextlib.contextmanager
 def name_file_in_errors(path):
     """Give an `OSError` of writing the file's name, which a full disk's lacks."""
@@ -72,7 +68,7 @@ def check_stored(archive):
         fault = f"unpacks {size} bytes to {unpacked}, which no file of its kind does"
     except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
         fault = f"is damaged, or of another kind ({error})"
-    raise BadArchive(f"{archive}: {fault}. Fetch it again.")
+    raise ValueError(f"{archive}: {fault}. Fetch it again.")
 
 
 @contextlib.contextmanager

@@ -28,11 +28,8 @@ def test_as_many_channels_out_as_in(channels):
 
 
 @pytest.mark.parametrize(("inside", "outside"), [(1, 3), (3, 1), (6, 3)])
-def test_other_channels_out_than_in_are_refused_in_one_sentence(inside, outside):
-    message = (
-        f"^load_pytorch_generator: state dict has {inside} channels in and {outside} "
-        "out, but must be of as many out as in, as resnet_generator has.$"
-    )
+def test_other_channels_out_than_in_are_refused(inside, outside):
+    message = rf"model\.17\.weight .*\({outside}, .*\({inside}, .*as many channels out"
     with pytest.raises(ValueError, match=message):
         load_pytorch_generator(state(inside, outside))
 
