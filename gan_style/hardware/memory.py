@@ -42,9 +42,6 @@ def budget(name, value):
     """Return a budget of "time" or "memory", in seconds or bytes, as a float.
 
     `value` is a positive number, or a string such as "90 s" or "4 GB".
-
-    >>> budget("time", "1.5 minutes"), budget("memory", "4 GB")
-    (90.0, 4000000000.0)
     """
     amount = value
     if isinstance(value, str):
@@ -59,11 +56,7 @@ def budget(name, value):
 
 
 def say_seconds(seconds):
-    """Return a duration in words.
-
-    >>> say_seconds(8.4), say_seconds(160), say_seconds(5400)
-    ('8 s', '2 min 40 s', '1 h 30 min')
-    """
+    """Return a duration in words, such as "8 s", "2 min 40 s" or "1 h 30 min"."""
     if seconds < 59.5:
         return f"{seconds:.{int(seconds < 1)}f} s"
     if seconds < 3599.5:
@@ -72,11 +65,7 @@ def say_seconds(seconds):
 
 
 def resident_memory(peak=False):
-    """Return the bytes of this process in memory: now, or the most so far.
-
-    >>> resident_memory() > 1e6
-    True
-    """
+    """Return the bytes of this process in memory: now, or the most so far."""
     memory = psutil.Process().memory_info()
     if not peak or psutil.WINDOWS:
         return float(memory.peak_wset if peak else memory.rss)
@@ -89,10 +78,9 @@ def resident_memory(peak=False):
 
 
 def forget_peak():
-    """Restart the peak of `resident_memory`; return whether the system allows it."""
+    """Restart the peak of `resident_memory`, where the system allows it."""
     with contextlib.suppress(OSError):
-        return bool(Path("/proc/self/clear_refs").write_text("5"))
-    return False
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def memory_limit(memory):

@@ -28,8 +28,6 @@ def default_scales(size, coarsest=128, ratio=2**0.5):
 
     >>> default_scales(512)
     [128, 181, 256, 362, 512]
-    >>> default_scales(100)
-    [100]
     """
     count = max(0, round(math.log(size / coarsest) / math.log(ratio)))
     return [round(size / ratio**k) for k in range(count, 0, -1)] + [size]
