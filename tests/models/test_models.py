@@ -199,9 +199,7 @@ class TestDetail:
     def test_is_the_difference_from_the_mean_of_nine_pixels(self):
         x = random_images(1, 16, 16, 3)
         around = sum(
-            x[:, 1 + i : 15 + i, 1 + j : 15 + j]
-            for i in (-1, 0, 1)
-            for j in (-1, 0, 1)
+            x[:, 1 + i : 15 + i, 1 + j : 15 + j] for i in (-1, 0, 1) for j in (-1, 0, 1)
         )
         seen = self.seen(x)
         np.testing.assert_array_equal(seen[..., :3], x)
