@@ -31,7 +31,7 @@ from gan_style.utils.images import save_image
 
 SIDE = 128
 EPOCH = 250  # steps
-SHOWN = 160  # pixels of an image in the figure
+SHOWN = 208  # pixels of an image in the figure
 
 
 def cyclegan(steps, filters, blocks):
@@ -77,7 +77,7 @@ def main():
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--filters", type=int, default=24)
     parser.add_argument("--blocks", type=int, default=4)
-    parser.add_argument("--paintings", type=int, nargs=4, default=(0, 48, 96, 144))
+    parser.add_argument("--paintings", type=int, nargs=3, default=(48, 96, 144))
     parser.add_argument("--output", type=Path, default=Path("outputs/monet"))
     options = parser.parse_args()
 
@@ -105,7 +105,7 @@ def main():
         print(f"{name:42}1000 x KID {1000 * kid:5.0f} +- {1000 * error:.0f}")
 
     shown = [getattr(photographs, name)() for name in ("rocket", "coffee", "chelsea")]
-    shown = [square(image) for image in (shown[0][:, :427], *shown)]
+    shown = [square(image) for image in shown]
     painted = [model.translate(image, "ab") for image in shown]
     own = [square(data.train_b[number]) for number in options.paintings]
     figure = evaluation.image_grid(
