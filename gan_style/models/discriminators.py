@@ -21,7 +21,7 @@ def patch_discriminator(image_shape=(128, 128, 3), filters=32, name=None, detail
         name: the model's name.
         detail: if above 0, the first convolution also sees each pixel's difference from
             the mean of the 3 x 3 around it, times `detail`: brush strokes are a few
-            levels high, and a short training overlooks them (3 suits paintings).
+            levels high, and a short training overlooks them (2 suits paintings).
 
     Returns:
         A functional `keras.Model` from images `(batch, *image_shape)` in [-1, 1] to
