@@ -14,7 +14,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 from skimage import data as photographs
 
 from gan_style import (
@@ -57,18 +57,10 @@ def cyclegan(steps, filters, blocks):
     return model
 
 
-def square(image, side=SHOWN):
-    """The middle of an image, so many pixels a side."""
-    length = min(image.shape[:2])
-    top, left = ((one - length) // 2 for one in image.shape[:2])
-    middle = image[top : top + length, left : left + length, :3]
-    resized = Image.fromarray(middle).resize((side, side), Image.Resampling.LANCZOS)
-    return np.asarray(resized)
-
-
-def in_parts(function, images, size=20):
-    parts = range(0, len(images), size)
-    return np.concatenate([function(images[start : start + size]) for start in parts])
+def square(image):
+    """The middle of an image, as large as the figure shows it."""
+    size, method = (SHOWN, SHOWN), Image.Resampling.LANCZOS
+    return np.asarray(ImageOps.fit(Image.fromarray(image), size, method))
 
 
 def main():
@@ -95,7 +87,7 @@ def main():
     print(f"{model.steps_done.numpy()} steps done, {seconds:.0f} seconds in this run")
 
     photos = data.test_a[:]
-    candidates = {"CycleGAN": in_parts(lambda x: model.translate(x, "ab"), photos)}
+    candidates = {"CycleGAN": model.translate(photos, "ab")}
     candidates |= evaluation.baselines(photos, data.train_a[:], data.train_b[:])
     candidates["other paintings"] = data.test_b[:]
     vgg = evaluation.image_features("vgg16")

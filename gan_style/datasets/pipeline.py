@@ -1,7 +1,8 @@
 """From images to training batches, in tf.data, with random access.
 
-So a training resumes at any step bit for bit (see `load`), and no shuffling buffer
-holds images or needs time to fill.
+Which images a step sees and how they are cropped and flipped is a pure function of
+the seed and of the step's number. So a training resumes at any step bit for bit, and no
+shuffling buffer holds images or needs time to fill.
 """
 
 import collections.abc
@@ -45,6 +46,9 @@ class Images(collections.abc.Sequence):
 
     def __array__(self, dtype=None, copy=None):
         return np.asarray(self[:], dtype)
+
+    def __repr__(self):
+        return f"<{len(self)} images of {self.size} x {self.size}>"
 
     def _scale(self, image):
         width, height = shape = image.shape[1::-1]

@@ -22,7 +22,8 @@ def unet_generator(image_shape=(128, 128, 3), filters=32, name=None, gate=False)
         gate: whether one more channel, the layer "gate", says pixel by pixel how much
             of the image stays, from 0 (painted anew) to 1 (after Mejjati et al.,
             "Unsupervised Attention-guided Image-to-Image Translation", 2018): True for
-            objects before a background, the largest share, such as 0.5, for paintings.
+            objects before a background; for paintings the largest share, such as 0.5,
+            of which the layer then says how much.
 
     Returns:
         A functional `keras.Model` from images `(batch, *image_shape)` in [-1, 1] to
