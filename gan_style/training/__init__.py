@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "callbacks": ["LossCurves", "TranslationGrid"],
         "checkpoints": ["SaveAndResume"],
         "diagnosis": ["Diagnosis", "Finding"],
+        "stopping": ["StopAtBest"],
         "schedules": ["constant_then_linear"],
         "distribution": ["train"],
         "planning": ["TrainingPlan", "plan_training"],

@@ -18,6 +18,12 @@ _SENTENCES = {
     "collapsed": "from {0} to {1}, all images come out nearly the same ({2:.0%} of the "
     "originals' variation is left): go back to an earlier state with a lower learning "
     "rate or a larger reconstruction_weight.",
+    "unchanged": "from {0} to {1}, images come out as they are (changed by {2:.1%} of "
+    "their deviation): lower identity_weight and reconstruction_weight, limit the gate "
+    "(gate=0.5), or raise the generators' learning rate.",
+    "discriminator silent": "the discriminator of {1} has learned nothing (its loss is "
+    "{2:.3f}, and guessing has 0.25), so its gradient says nothing: check its learning "
+    "rate and that its layers are trainable, or build it anew.",
     "discriminator won": "the discriminator of {1} has won (its loss is {2:.3f}, {3} "
     "{4:.2f}), so its gradient says little: lower the discriminators' learning rate, "
     "give them fewer filters, or train on more images.",
@@ -44,7 +50,9 @@ class Diagnosis(keras.callbacks.Callback):
     - **inverted**: light comes out dark, and dark light. If both generators do it, the
       reconstruction is as good as ever, so it stays.
     - **collapsed**: about the same image comes out, whatever goes in.
+    - **unchanged**: what goes in comes out.
     - **discriminator won**: it is sure of every image, so its gradient says little.
+    - **discriminator silent**: it answers no better than a constant would.
 
     When losses are **not finite**, except where loss scaling skips a step, it stops the
     training and restores the copy of the last good check: save the model after `fit`.
@@ -118,21 +126,27 @@ class Diagnosis(keras.callbacks.Callback):
             self._checked_step, self._recent = self._step, Counter()
 
     def look_at_losses(self, step, losses):
-        """Look for a discriminator that has won, in a dict of recent mean losses."""
+        """Look for a discriminator that has won or is silent, in recent mean losses."""
         for direction in self.test:
-            loss = losses.get(f"discriminator_{direction[1]}", 1.0)
+            loss = losses.get(f"discriminator_{direction[1]}", 1 / 3)
             validity = losses.get(name := f"validity_{direction}", 0.0)
             won = loss < 0.02 and validity > 0.9
             self._note(won, step, "discriminator won", direction, loss, name, validity)
+            # Nobody meets the losses of a guess, 0.25, so closely who still learns.
+            guesses = max(abs(loss - 0.25), abs(validity - 0.25)) < 0.001
+            silent = loss > 0.4 or guesses
+            self._note(silent, step, "discriminator silent", direction, loss)
 
     def look_at_images(self, step):
-        """Look for inverted colours and for collapse in the test images."""
+        """Look for inverted, collapsed and unchanged images."""
         for direction, images in self.test.items():
             translated = self.model.translate(images, direction)
             correlation = luminance_correlation(images, translated)
             self._note(correlation < -0.3, step, "inverted", direction, correlation)
             ratio = diversity_ratio(images, translated)
             self._note(ratio < 0.1, step, "collapsed", direction, ratio)
+            change = relative_change(images, translated)
+            self._note(change < 0.02, step, "unchanged", direction, change)
 
     def _note(self, seen, step, kind, where, *measured):
         times = self._in_a_row[kind, where] + 1 if seen else 0
@@ -201,6 +215,12 @@ def diversity_ratio(images, translated):
     arrays = (np.asarray(array, "float64") for array in (images, translated))
     before, after = (np.std(array, axis=0).mean() for array in arrays)
     return float(after / before)
+
+
+def relative_change(images, translated):
+    """Measure the mean change of a value, as a share of the images' deviation."""
+    before, after = (np.asarray(array, "float64") for array in (images, translated))
+    return float(np.abs(after - before).mean() / before.std())
 
 
 def _test(name, images):
