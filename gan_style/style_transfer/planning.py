@@ -17,27 +17,27 @@ from gan_style.utils.checks import check_int, check_list, refused
 
 _MARGIN = 0.9  # a safety margin, because a few steps are a small sample
 _TILE_SIZES = (1024, 768, 512, 384, 256, 192, 128)
-_FINEST_STEPS = (60, 50, 40, 30, 25, 20, 15)  # with fewer, the finest scale is blurred
+_FINEST_STEPS = (35, 30, 25, 20, 15)  # with fewer, the finest scale is blurred
 # Measured on CPU (benchmarks/planning.py): how often a layer's output is held; bytes of
 # TensorFlow's own; L-BFGS's evaluations per step, and its image-sized arrays.
 _HELD, _OVERHEAD, _EVALUATIONS, _IMAGES = 1.1, 300e6, 1.04, 27
 
 
-def default_scales(size, coarsest=128, ratio=2**0.5):
+def default_scales(size, coarsest=192, ratio=2**0.5):
     """List the longer sides of a coarse-to-fine run, each about `ratio` the last.
 
     >>> default_scales(512)
-    [128, 181, 256, 362, 512]
+    [181, 256, 362, 512]
     """
     count = max(0, round(math.log(size / coarsest) / math.log(ratio)))
     return [round(size / ratio**k) for k in range(count, 0, -1)] + [size]
 
 
-def default_steps(scales, finest=60, most=150):
+def default_steps(scales, finest=35, most=90):
     """List the steps at each scale: more on coarse scales, where they are cheap.
 
-    >>> default_steps([128, 181, 256, 362, 512])
-    [146, 117, 94, 75, 60]
+    >>> default_steps([181, 256, 362, 512])
+    [68, 55, 44, 35]
     """
     return [round(min(most, finest * 1.25**k)) for k in reversed(range(len(scales)))]
 

@@ -15,18 +15,19 @@ from gan_style.utils.checks import check_choice, check_int, check_number, refuse
 
 CONTENT_LAYERS = ("relu4_2",)
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+STRENGTH = 0.2  # both the photograph and the painting can be named: docs/quality.md
 _NOISE = 20.0  # levels; without it a flat sky stays flat, or grows lattices
-# What strength 0.5 means, found by eye: relative style counts 40 times as much as
-# relative content, and total variation of power 0.5 a hundredth a level: with less, a
-# calm sky keeps a weave; with more, it gets speckles. Other powers weigh _EDGE alike.
-_STYLE_AT_HALF, _VARIATION_AT_HALF, _EDGE = 40.0, 1e-2, 50.0
+# At strength 0.5, relative style counts 40 times as much as relative content. From 0.2
+# on, total variation of power 0.5 counts 0.006 a level, found by eye: with less, a calm
+# sky keeps a weave; with more, it gets speckles. Other powers weigh _EDGE alike.
+_STYLE_AT_HALF, _VARIATION, _EDGE = 40.0, 6e-3, 50.0
 
 
 class StyleProblem:
     """The images and options of `StyleTransfer`, where they are documented."""
 
     def __init__(
-        self, content, styles, size=None, strength=0.5,
+        self, content, styles, size=None, strength=STRENGTH,
         content_weight=None, style_weight=None, total_variation_weight=None,
         total_variation_power=None, blend=None, masks=None, style_scale=1.0,
         colours="style", content_layers=CONTENT_LAYERS, style_layers=STYLE_LAYERS,
@@ -174,7 +175,7 @@ class StyleProblem:
             least = 0.01 * tf.reduce_mean(tf.square(target))
             variance = float(tf.maximum(tf.reduce_mean(variance), least) + 1e-12)
             content[name] = self.content_layers[name] / variance
-        variation = _VARIATION_AT_HALF * _EDGE ** (1 - 2 * self.power)
-        variation = variation * self.strength / pixels
+        variation = _VARIATION * _EDGE ** (1 - 2 * self.power)
+        variation = variation * min(1.0, 5 * self.strength) / pixels
         factors = (1 - self.strength, _STYLE_AT_HALF * self.strength, variation)
         return content, style, *factors
