@@ -1,7 +1,7 @@
 """Two domains of images, wherever they come from, as training and test sets."""
 
 import warnings
-from functools import cached_property, partial
+from functools import cached_property
 
 from gan_style.datasets import downloads, samples, sources
 from gan_style.datasets.pipeline import Images, TrainingCursor, evaluation_set
@@ -154,8 +154,11 @@ def _find(source, train_count, test_count, messages):
         counts = 2 * [train_count or 500] + 4 * [test_count]
         # Seeds far apart: no scene comes twice, and no pair hides in the training set.
         which = zip((a, b, a, b, b, a), (1, 2, 3, 4, 3, 4), counts, strict=True)
-        draw = partial(sources.SampleImages, getattr(samples, source.split("/")[1]))
-        drawn = [draw(kind, n * 10**6, count) for kind, n, count in which]
+        draw = getattr(samples, source.split("/")[1])
+        drawn = [
+            [sources.Drawing(draw, kind, n * 10**6 + i) for i in range(count)]
+            for kind, n, count in which
+        ]
         return (a, b), drawn[:4], drawn[4:]
     names, folders = _folders(source)
     parts = [folder and _folder(folder, messages) for folder in folders]
@@ -163,15 +166,14 @@ def _find(source, train_count, test_count, messages):
         train, test, count = parts[i], parts[i + 2], len(parts[i])
         if test is None:  # the last images of training
             count -= test_count or 0
-            test = train.some(range(max(count, 0), len(train)))
+            test = train[max(count, 0) :]
         if count < 1:
             raise ValueError(
                 f"load: test_count is {test_count}, but must be at most "
                 f"{len(train) - 1}: {folders[i]} holds {len(train)} images, one of "
                 "which training needs. Add images, or a folder of test images."
             )
-        parts[i] = train.some(range(count)[:train_count])
-        parts[i + 2] = test.some(range(len(test))[:test_count])
+        parts[i], parts[i + 2] = train[:count][:train_count], test[:test_count]
     return names, parts, (None, None)
 
 
@@ -200,8 +202,7 @@ def _folders(source):
 def _folder(folder, messages):
     """Return the images of a folder, and note what looks like one but is not used."""
     images, unused = find_images(folder)
-    shards = sources.find_shards(folder)
-    if shards:
+    if records := sources.find_records(folder):
         images, unused = [], images + unused
     elif not images:
         raise NoImages(
@@ -210,21 +211,21 @@ def _folder(folder, messages):
         )
     remedy = f"Save it as JPEG or PNG, right in {folder}."
     messages.update((str(path), f"{path}: is not used. {remedy}") for path in unused)
-    return sources.RecordImages(folder) if shards else sources.FileImages(images)
+    return records or [*map(sources.ImageFile, images)]
 
 
-def _readable(source, messages, side):
-    """Return the source without broken images, if a side to read them at is given."""
+def _readable(part, messages, side):
+    """Return a part without broken images, if a side to read them at is given."""
     broken = {}
-    for index in range(len(source) if side or len(source) <= _CHECKED else 0):
+    for one in part if side or len(part) <= _CHECKED else ():
         try:
-            source.read(index, side) if side else source.check(index)
+            one.read(side) if side else one.check()
         except UnreadableImage as error:
-            broken[index] = str(error)
-    if broken and (not side or len(broken) == len(source)):
+            broken[one] = str(error)
+    if broken and (not side or len(broken) == len(part)):
         raise UnreadableImage(
-            f"load: source is broken, {len(broken)} of {len(source)} images cannot be "
+            f"load: source is broken, {len(broken)} of {len(part)} images cannot be "
             f"read. {next(iter(broken.values()))} unreadable='skip' omits them."
         )
-    messages.update((source.name(index), broken[index]) for index in broken)
-    return source.some(i for i in range(len(source)) if i not in broken)
+    messages.update((str(one), said) for one, said in broken.items())
+    return [one for one in part if one not in broken]

@@ -19,18 +19,18 @@ _READERS, _BATCHES_AHEAD = min(8, os.cpu_count() or 1), 4
 
 
 class Images(collections.abc.Sequence):
-    """Images of a `Source`, each read, and kept if asked to, when it is asked for.
+    """Images of `sources`, each read, and kept if asked to, when it is asked for.
 
     Their shorter side is `size`, the other at most `longest` times that, cut to its
     middle. An index gives uint8 `(size, size, 3)`; a slice, a list or a mask a stack.
     """
 
-    def __init__(self, source, size, keep=False, longest=1):
-        self.source, self.size, self.longest = source, size, longest
+    def __init__(self, sources, size, keep=False, longest=1):
+        self.sources, self.size, self.longest = sources, size, longest
         self.keep, self._kept = keep, {}
 
     def __len__(self):
-        return len(self.source)
+        return len(self.sources)
 
     def __getitem__(self, index):
         chosen = np.arange(len(self))[index]
@@ -39,7 +39,7 @@ class Images(collections.abc.Sequence):
             return np.stack([self[i] for i in chosen]) if chosen.size else empty
         image = self._kept.get(int(chosen))
         if image is None:
-            image = self._scale(self.source.read(int(chosen), self.size))
+            image = self._scale(self.sources[int(chosen)].read(self.size))
             if self.keep:
                 self._kept[int(chosen)] = image
         return image
