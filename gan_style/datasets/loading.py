@@ -1,7 +1,6 @@
 """Two domains of images, wherever they come from, as training and test sets."""
 
 import warnings
-from functools import cached_property
 
 from gan_style.datasets import downloads, samples, sources
 from gan_style.datasets.pipeline import Images, TrainingCursor, evaluation_set
@@ -99,7 +98,7 @@ def load(
     testing = sum(map(len, parts[2:])) * image_size**2 * 3
     keep = training + testing <= cache
     images = [Images(part, image_size, keep and i > 1) for i, part in enumerate(parts)]
-    truths = [None if one is None else Images(one, image_size) for one in truths]
+    truths = [None if x is None else Images(x, image_size, True) for x in truths]
     test = evaluation_set(*images[2:], batch_size)
     return Data(names, train, test, images, truths, [*messages.values()])
 
@@ -117,8 +116,8 @@ class Data:
         train_a, train_b, test_a, test_b: sequences of uint8 `(image_size, image_size,
             3)` images, read when they are asked for; a slice, a list of indices or a
             mask gives one array.
-        truth_ab, truth_ba: for samples, the ground truth: what a perfect translation
-            of `test_a` and `test_b` looks like, uint8 arrays; else None.
+        truth_ab, truth_ba: for samples, such sequences of the ground truth: what a
+            perfect translation of `test_a` and `test_b` looks like; else None.
         steps_per_epoch: batches of one epoch.
         image_size: the side of the images.
         skipped: messages, each naming an image that is not used: it cannot be read, is
@@ -129,13 +128,8 @@ class Data:
         self.names, self.train, self.test, self.skipped = names, train, test, skipped
         self.train_a, self.train_b, self.test_a, self.test_b = images
         self.steps_per_epoch = train.cursor.steps_per_epoch
-        self.image_size, self._truths = self.test_a.size, truths
-
-    truth_ab = cached_property(lambda self: self._truth(0))
-    truth_ba = cached_property(lambda self: self._truth(1))
-
-    def _truth(self, way):
-        return None if self._truths[way] is None else self._truths[way][:]
+        self.truth_ab, self.truth_ba = truths
+        self.image_size = self.test_a.size
 
     def __repr__(self):
         a, b = self.names

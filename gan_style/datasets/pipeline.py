@@ -11,7 +11,7 @@ import os
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
+from PIL import Image, ImageOps
 
 from gan_style.utils.images import UnreadableImage, to_float
 
@@ -51,16 +51,13 @@ class Images(collections.abc.Sequence):
         return f"<{len(self)} images of {self.size} x {self.size}>"
 
     def _scale(self, image):
-        width, height = shape = image.shape[1::-1]
-        scale, most = self.size / min(shape), self.longest * min(shape)
-        cut = [min(side, most) for side in shape]
-        size = tuple(max(self.size, round(side * scale)) for side in cut)
+        shape = image.shape[1::-1]
+        ratios = (min(side / min(shape), self.longest) for side in shape)
+        size = tuple(round(self.size * ratio) for ratio in ratios)
         if size == shape:
             return image
-        left, top = (width - cut[0]) / 2, (height - cut[1]) / 2
-        box = (left, top, left + cut[0], top + cut[1])
         image = Image.fromarray(image)
-        return np.asarray(image.resize(size, Image.Resampling.BICUBIC, box=box))
+        return np.asarray(ImageOps.fit(image, size, Image.Resampling.BICUBIC))
 
 
 class AugmentedStream:

@@ -77,18 +77,14 @@ class Record(NamedTuple):
 
 
 def find_records(folder):
-    """List the records of a folder's TFRecord shards, or None without a shard.
-
-    The shards are laid out as Kaggle's are. It walks over the records' lengths alone.
-    """
+    """List the records of a folder's TFRecord shards, of which it reads the lengths."""
     kinds = ".tfrec", ".tfrecord", ".tfrecords"
-    shards = sorted(
-        p for p in folder.glob("[!.]*") if p.suffix in kinds and p.is_file()
-    )
+    paths = (path for path in folder.glob("[!.]*") if path.suffix in kinds)
+    shards = sorted(path for path in paths if path.is_file())
     records = [record for shard in shards for record in _walk(shard)]
     if shards and not records:
         raise NoImages(f"{folder}: holds no TFRecord records. Check the path.")
-    return records or None
+    return records
 
 
 def _walk(shard):
