@@ -178,8 +178,7 @@ def _folders(source):
         return tuple(folder.name for folder in pair), [*pair, None, None]
     folder, names = checks.check_path("load", "source", source), None
     if source in downloads.DATASETS and not folder.is_dir():
-        names = downloads.DATASETS[source].names
-        folder = downloads.fetch_dataset(source)
+        names, folder = tuple(source.split("2")), downloads.fetch_dataset(source)
     for usual, parts in _LAYOUTS:
         there = [folder / part if (folder / part).is_dir() else None for part in parts]
         if there[0] and there[1]:

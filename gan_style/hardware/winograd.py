@@ -4,10 +4,6 @@ Follows Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (201
 tile of m x m outputs is A^T [(G g G^T) * (B^T d B)] A, of a kernel g and inputs d of
 m + 2 by m + 2. F(4x4, 3x3) multiplies 36 times for each pair of channels in place of
 144, F(2x2, 3x3) 16 times in place of 36. Wide layers gain most.
-
-Rounding errors, beside a plain convolution's: in float32 up to 6 times for F(4x4, 3x3),
-4 for F(2x2, 3x3) and 2 for `upsample`, at most 2e-6. In bfloat16 with AVX-512 up to 8,
-3 and 3 times; without it, F(2x2, 3x3) errs 7 times as much.
 """
 
 import functools
