@@ -1,8 +1,7 @@
 """From images to training batches, in tf.data, with random access.
 
-Which images a step sees and how they are cropped and flipped is a pure function of
-the seed and of the step's number. So a training resumes at any step bit for bit, and no
-shuffling buffer holds images or needs time to fill.
+Batches are a function of the seed and the step alone: no shuffling buffer holds images,
+needs time to fill, or keeps a training from resuming bit for bit.
 """
 
 import collections.abc
@@ -27,7 +26,7 @@ class Images(collections.abc.Sequence):
 
     def __init__(self, sources, size, keep=False, longest=1):
         self.sources, self.size, self.longest = sources, size, longest
-        self.keep, self._kept = keep, {}
+        self._image = functools.cache(self._read) if keep else self._read
 
     def __len__(self):
         return len(self.sources)
@@ -37,12 +36,7 @@ class Images(collections.abc.Sequence):
         if chosen.ndim:
             empty = np.empty((0, self.size, self.size, 3), np.uint8)
             return np.stack([self[i] for i in chosen]) if chosen.size else empty
-        image = self._kept.get(int(chosen))
-        if image is None:
-            image = self._scale(self.sources[int(chosen)].read(self.size))
-            if self.keep:
-                self._kept[int(chosen)] = image
-        return image
+        return self._image(int(chosen))
 
     def __array__(self, dtype=None, copy=None):
         return np.asarray(self[:], dtype)
@@ -50,7 +44,8 @@ class Images(collections.abc.Sequence):
     def __repr__(self):
         return f"<{len(self)} images of {self.size} x {self.size}>"
 
-    def _scale(self, image):
+    def _read(self, index):
+        image = self.sources[index].read(self.size)
         shape = image.shape[1::-1]
         ratios = (min(side / min(shape), self.longest) for side in shape)
         size = tuple(round(self.size * ratio) for ratio in ratios)
