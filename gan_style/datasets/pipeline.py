@@ -88,13 +88,10 @@ class AugmentedStream:
 
 
 class TrainingCursor:
-    """Where the next iteration over unpaired training images begins.
+    """Where the next iteration over unpaired training images begins: at `step`.
 
-    Attributes:
-        step: the step at which the next iteration starts, whatever was iterated before.
-            It moves on by the steps of that iteration.
-        steps_per_epoch: batches of one iteration.
-        failure: the `UnreadableImage` that ended an iteration, or None.
+    That moves on by the iteration's own steps. An `UnreadableImage` that ended one is
+    its `failure`, else None.
     """
 
     def __init__(self, images, size, batch_size, seed):

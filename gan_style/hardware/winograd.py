@@ -10,7 +10,6 @@ import functools
 
 import numpy as np
 
-from gan_style.hardware.im2col import windows
 from gan_style.hardware.memory import run_after, tf
 
 # Where the polynomials are evaluated, besides infinity. Those of F(4x4, 3x3) halve the
@@ -116,6 +115,18 @@ def _convolve(images, kernel, matrices, keep_kernel, frozen):
         return tf.reshape(outputs, (batch, m * down, m * across, filters)), gradient
 
     return forward(images, kernel)
+
+
+def windows(images, sides, stride):
+    """Index each window's pixels in a list of all: `(batch, down, across, *sides)`."""
+    batch, *lengths, _ = tf.unstack(tf.shape(images))
+    rows, columns = (
+        tf.range(0, length - side + 1, stride)[:, None] + tf.range(side)
+        for length, side in zip(lengths, sides, strict=True)
+    )
+    within = rows[:, None, :, None] * lengths[1] + columns[None, :, None, :]
+    first = tf.range(batch) * (lengths[0] * lengths[1])
+    return tf.reshape(first, (-1, 1, 1, 1, 1)) + within
 
 
 @functools.cache

@@ -28,22 +28,10 @@ class SizeRequirements(NamedTuple):
 
 
 def compile_for_any_size(generator, owner="compile_for_any_size"):
-    """Return a generator's `SizeRequirements`, found by trying, and compile it.
+    """Compile a generator, and find its `SizeRequirements` by trying.
 
     Its layers are used themselves: no weight is copied, and later training shows. The
-    answer is kept while the generator lives.
-
-    Args:
-        generator: a `keras.Model` from a batch of images to a batch of their size.
-        owner: the public function that an error names.
-
-    Raises:
-        ValueError: for another model, or one that changes the size of images.
-
-    >>> from gan_style.models import unet_generator
-    >>> network = compile_for_any_size(unet_generator((128, 128, 3), 2))
-    >>> network.multiple, network.run(np.zeros((1, 48, 80, 3), "float32")).shape
-    (16, TensorShape([1, 48, 80, 3]))
+    answer is kept while the generator lives. An error names `owner`.
     """
     if isinstance(generator, keras.Model) and generator in _known:
         return _known[generator]

@@ -190,19 +190,11 @@ def _as_seen(image):
 
 
 def find_images(folder, subfolders=False):
-    """List a folder's images, and what looks like one but is not used, by suffix.
+    """List the paths of a folder's images, and of what looks like one but is not used.
 
-    Args:
-        folder: a path.
-        subfolders: whether to use images in subfolders, at any depth, but not links.
-
-    Returns:
-        Two lists of `pathlib.Path`, the images, and what is not used: other kinds of
-        images, or images right in a subfolder. Hidden files are in neither. Both are
-        sorted by the names' characters, the same on every machine.
-
-    Raises:
-        NoImages: if the folder cannot be read; says what is beside it.
+    Those are other kinds of images, and, unless `subfolders` at any depth are searched
+    too, images right in a subfolder. Hidden files are in neither list. Both are sorted
+    by the names' characters, the same on every machine.
     """
     folder, used, unused = check_path("find_images", "folder", folder), [], []
     try:
