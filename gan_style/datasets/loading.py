@@ -212,7 +212,10 @@ def _readable(part, messages, side):
     broken = {}
     for one in part if side or len(part) <= _CHECKED else ():
         try:
-            one.read(side) if side else one.check()
+            if side:
+                one.read(side)
+            elif isinstance(one, sources.ImageFile):
+                one.check()
         except UnreadableImage as error:
             broken[one] = str(error)
     if broken and (not side or len(broken) == len(part)):

@@ -1,8 +1,7 @@
 """Where an image comes from: a file, a drawing, or a record in a TFRecord shard.
 
-Each kind has a name, its `str`. `check` raises `UnreadableImage` for what a quick look
-shows. `read(side)` gives uint8 `(height, width, 3)`, large enough for an image whose
-shorter side has `side` pixels.
+Each kind has a name, its `str`, and gives uint8 `(height, width, 3)` by `read(side)`,
+large enough for an image whose shorter side has `side` pixels.
 """
 
 from collections.abc import Callable
@@ -21,6 +20,7 @@ class ImageFile(NamedTuple):
         return str(self.path)
 
     def check(self):
+        """Raise `UnreadableImage` for what a look at the header shows."""
         with open_image(self.path):
             pass
 
@@ -38,9 +38,6 @@ class Drawing(NamedTuple):
     def __str__(self):
         return f"{self.kind} {self.seed}"
 
-    def check(self):
-        """Pass: a drawing cannot be broken."""
-
     def read(self, side=128):
         return self.draw(self.kind, self.seed, size=side)
 
@@ -55,9 +52,6 @@ class Record(NamedTuple):
 
     def __str__(self):
         return f"{self.shard}, record {self.number}"
-
-    def check(self):
-        """Pass: that it lies within its shard, `find_records` has seen."""
 
     def read(self, side=None):
         import tensorflow as tf

@@ -100,8 +100,8 @@ class PerReplicaState:
 
     def load_own_variables(self, store):
         names = list(store.keys())
-        own = (name for name in names if "_on_replica_" not in name)
-        super().load_own_variables({name: store[name] for name in own})
+        own = {name: store[name] for name in names if "_on_replica_" not in name}
+        super().load_own_variables(own)
         for name, copy in self._further_copies():
             if name in names:  # otherwise there were fewer replicas
                 copy.assign(store[name])

@@ -20,8 +20,6 @@ _ADVICE = {  # by the channels that an image has, and those that the network nee
     (1, 3): "Repeat the grey channel, with numpy.repeat(images, 3, axis=-1).",
     (3, 1): "Make the colours grey, as PIL's convert('L') does.",
 }
-
-
 _MULTIPLES = sorted(range(1, 65), key=lambda n: n & (n - 1) > 0)  # powers of 2 first
 _known = weakref.WeakKeyDictionary()  # the requirements of generators
 

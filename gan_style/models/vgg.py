@@ -124,17 +124,15 @@ def receptive_field(model):
     >>> receptive_field(model)
     (4, {'relu1_1': 1, 'relu2_1': 2})
     """
-    halo, stride, fields = 0, 1, {}
+    halo, stride, strides = 0, 1, {}
     for layer in model.layers:
         size = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", (1,))
         step = getattr(layer, "strides", (1,))[0]
         # A pooled cell is the union of its cells: only an overlap reaches further.
         halo += stride * max(0, -(-(size[0] - step) // 2))
         stride *= step
-        fields[id(layer.output)] = halo, stride
-    found = {name: fields[id(output)] for name, output in model.output.items()}
-    halo = max(halo for halo, _ in found.values())
-    return halo, {name: stride for name, (_, stride) in found.items()}
+        strides[id(layer.output)] = stride
+    return halo, {name: strides[id(x)] for name, x in model.output.items()}
 
 
 def _layers(backbone):
