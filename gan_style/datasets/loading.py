@@ -73,10 +73,8 @@ def load(
     image_size = checks.check_int("load", "image_size", image_size)
     batch_size = checks.check_int("load", "batch_size", batch_size)
     seed = checks.check_int("load", "seed", seed, minimum=0)
-    if train_count is not None:
-        train_count = checks.check_int("load", "train_count", train_count)
-    if test_count is not None:
-        test_count = checks.check_int("load", "test_count", test_count, minimum=0)
+    checks.check_int("load", "train_count", 1 if train_count is None else train_count)
+    checks.check_int("load", "test_count", 0 if test_count is None else test_count, 0)
     cache = checks.check_number("load", "cache_megabytes", cache_megabytes) * 2**20
     checks.check_choice("load", "unreadable", unreadable, ("error", "skip"))
     skip, messages = unreadable == "skip", {}  # by the name of what is left out
@@ -118,8 +116,7 @@ class Data:
             mask gives one array.
         truth_ab, truth_ba: for samples, such sequences of the ground truth: what a
             perfect translation of `test_a` and `test_b` looks like; else None.
-        steps_per_epoch: batches of one epoch.
-        image_size: the side of the images.
+        steps_per_epoch, image_size: batches of an epoch, and the side of the images.
         skipped: messages, each naming an image that is not used: it cannot be read, is
             of another kind, or lies in a subfolder.
     """

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from gan_style.utils.images import NoImages, UnreadableImage, open_image, read_image
+from gan_style.utils.images import UnreadableImage, open_image, read_image
 
 
 class ImageFile(NamedTuple):
@@ -75,10 +75,7 @@ def find_records(folder):
     kinds = ".tfrec", ".tfrecord", ".tfrecords"
     paths = (path for path in folder.glob("[!.]*") if path.suffix in kinds)
     shards = sorted(path for path in paths if path.is_file())
-    records = [record for shard in shards for record in _walk(shard)]
-    if shards and not records:
-        raise NoImages(f"{folder}: holds no TFRecord records. Check the path.")
-    return records
+    return [record for shard in shards for record in _walk(shard)]
 
 
 def _walk(shard):

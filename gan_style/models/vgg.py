@@ -109,30 +109,39 @@ def vgg_features(
     return model
 
 
-def receptive_field(model):
+def receptive_field(model, layers=None):
     """Compute from the model's layers how far its activations see.
 
     Args:
         model: a model of `vgg_features`.
+        layers: names of its outputs, or one of them; all by default.
 
     Returns:
         `(halo, strides)`: the pixels to each side of its own cell that an activation
         of the deepest layer depends on; and a dictionary from names to the pixels
         between neighbouring activations.
 
+    Raises:
+        ValueError: for a name that is not one of the model's outputs.
+
     >>> model = vgg_features(["relu1_1", "relu2_1"], "vgg16", weights=None)
     >>> receptive_field(model)
     (4, {'relu1_1': 1, 'relu2_1': 2})
     """
-    halo, stride, strides = 0, 1, {}
+    layers = [layers] if isinstance(layers, str) else layers or list(model.output)
+    for name in layers:
+        check_choice("receptive_field", "layers", name, tuple(model.output))
+    halo, stride, fields = 0, 1, {}
     for layer in model.layers:
         size = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", (1,))
         step = getattr(layer, "strides", (1,))[0]
         # A pooled cell is the union of its cells: only an overlap reaches further.
         halo += stride * max(0, -(-(size[0] - step) // 2))
         stride *= step
-        strides[id(layer.output)] = stride
-    return halo, {name: strides[id(x)] for name, x in model.output.items()}
+        fields[id(layer.output)] = halo, stride
+    found = {name: fields[id(model.output[name])] for name in layers}
+    halo = max(halo for halo, _ in found.values())
+    return halo, {name: stride for name, (_, stride) in found.items()}
 
 
 def _layers(backbone):

@@ -170,6 +170,7 @@ def test_the_receptive_field_is_read_from_layers_not_from_their_names(padding):
     # 5: two pixels to each side; a pool sees its cell alone; then one of stride 3 ...
     strides = {"a": 1, "a_pool": 3, "b": 6, "b_pool": 18, "c": 18, "c_pool": 54}
     assert receptive_field(model) == (2 + 3 + 18, strides)
+    assert receptive_field(model, "a_pool") == (2, {"a_pool": 3})
 
 
 def test_the_receptive_field_of_a_loaded_model_is_the_same(tmp_path):
@@ -182,6 +183,9 @@ def test_the_receptive_field_of_a_loaded_model_is_the_same(tmp_path):
     assert receptive_field(keras.saving.load_model(tmp_path / "model.keras")) == (
         expected
     )
+    assert receptive_field(model, ["pool1"]) == (2, {"pool1": 2})
+    with pytest.raises(ValueError, match="receptive_field: layers is 'relu9_1'.*pool1"):
+        receptive_field(model, ["relu9_1"])
 
 
 def test_vgg16_has_no_fourth_convolution_and_the_error_lists_what_it_has():
