@@ -12,8 +12,6 @@ from gan_style.utils.images import UnreadableImage, open_image, read_image
 
 
 class ImageFile(NamedTuple):
-    """An image file."""
-
     path: Path
 
     def __str__(self):
