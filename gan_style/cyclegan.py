@@ -222,12 +222,7 @@ class CycleGAN(AdversarialModel):
         return {**losses, "generators": total}, fake
 
     def generator_losses(self, a, b, training=False):
-        """The generators' losses in both directions.
-
-        Returns:
-            The losses, a dict of scalars with their weighted sum as "generators", and
-            the two translated batches, `(fake_a, fake_b)`.
-        """
+        """The `cycle_losses` of both directions in one dict, and `(fake_a, fake_b)`."""
         losses_ab, fake_b = self.cycle_losses("ab", a, b, training)
         losses_ba, fake_a = self.cycle_losses("ba", b, a, training)
         return merge_losses(losses_ab, losses_ba), (fake_a, fake_b)
@@ -317,21 +312,12 @@ class CycleGAN(AdversarialModel):
     def translate(
         self, images, direction="ab", tile_size=None, averaged=None, **options
     ):
-        """Translates images of any size.
+        """Translates images of any size, as `gan_style.inference.translate` does.
 
         Args:
-            images: uint8, or float in [-1, 1]: `(batch, height, width, channels)`, one
-                image without the batch axis, or what else
-                `gan_style.inference.translate` accepts.
-            direction: "ab" or "ba".
-            tile_size: int, the side in pixels of the tiles in which to translate an
-                image too large for the memory; None for the whole image.
-            averaged: as in `translator`.
-            **options: for `gan_style.inference.translate`.
-
-        Returns:
-            A NumPy array of the same shape and kind: uint8 for uint8, float32 in
-            [-1, 1] for float.
+            images, tile_size, **options: as in `gan_style.inference.translate`: uint8
+                images come back as uint8, floats in [-1, 1] as float32.
+            direction, averaged: as in `translator`.
 
         Raises:
             ValueError: for another direction, dtype, range or shape.

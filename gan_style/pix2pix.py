@@ -80,11 +80,10 @@ class Pix2Pix(AdversarialModel):
         return self.generator(x, training=training)
 
     def generator_losses(self, x, y, training=False):
-        """The generator's losses.
+        """The generator's losses, a dict of scalars, and the translated batch.
 
-        Returns:
-            "validity", "reconstruction" (the mean absolute difference to y) and their
-            weighted sum "generator", a dict of scalars; and the translated batch.
+        They are "validity", "reconstruction" (the mean absolute difference to y) and
+        their weighted sum "generator".
         """
         fake = self.generator(x, training=training)
         pair = ops.concatenate([x, fake], axis=-1)

@@ -97,7 +97,7 @@ def measure(folder, network, side, rounds, steps):
     kept = datasets.load(folder, side, cache_megabytes=4096)
     read = datasets.load(folder, side, cache_megabytes=0)
     print(f"## input pipeline, {kept}")
-    path = kept.train_a.source.name(0)
+    path = str(kept.train_a.sources[0])
     print(f"files such as {Path(path).name}, {os.path.getsize(path) / 1024:.0f} KiB")
     for _ in kept.train:  # the epoch that reads them
         pass

@@ -11,23 +11,18 @@ from gan_style.utils.files import locked, name_file_in_errors
 # The licences are not stated, so the archives are never passed on.
 SITE = "https://efrosgans.eecs.berkeley.edu/cyclegan/datasets"
 
-Dataset = namedtuple("Dataset", "size sha256 names")
+Dataset = namedtuple("Dataset", "size sha256")
 
+# Named as their authors name them: A2B.
 DATASETS = {
     "apple2orange": Dataset(
-        78_456_409,
-        "845a191e9af8926408ea597001cd03a452e3300a1f44a79fe329b3d59f6e3eb8",
-        ("apple", "orange"),
+        78_456_409, "845a191e9af8926408ea597001cd03a452e3300a1f44a79fe329b3d59f6e3eb8"
     ),
     "horse2zebra": Dataset(
-        116_867_962,
-        "a74d9d392eecca9966b51287a76ca126af473d9de4f3e8fc0e9cda08fa1730a1",
-        ("horse", "zebra"),
+        116_867_962, "a74d9d392eecca9966b51287a76ca126af473d9de4f3e8fc0e9cda08fa1730a1"
     ),
     "monet2photo": Dataset(
-        305_231_073,
-        "88f91b00fc228f97c9411fbf1880ec1d119c98f1722e4cfcfaa2fb35fac05b04",
-        ("monet", "photo"),
+        305_231_073, "88f91b00fc228f97c9411fbf1880ec1d119c98f1722e4cfcfaa2fb35fac05b04"
     ),
 }
 
@@ -47,7 +42,7 @@ def fetch_dataset(name, cache=None):
     Raises:
         DownloadFailed: where nothing answers, or for another file than expected.
     """
-    size, sha256, _ = DATASETS[check_choice("fetch_dataset", "name", name, DATASETS)]
+    size, sha256 = DATASETS[check_choice("fetch_dataset", "name", name, DATASETS)]
     cache = check_path("fetch_dataset", "cache", cache or cache_folder())
     folder, archive = cache / name, cache / f"{name}.zip"
     partial = cache / f".{name}.unpacking"

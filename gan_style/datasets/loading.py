@@ -1,7 +1,6 @@
 """Two domains of images, wherever they come from, as training and test sets."""
 
 import warnings
-from functools import cached_property, partial
 
 from gan_style.datasets import downloads, samples, sources
 from gan_style.datasets.pipeline import Images, TrainingCursor, evaluation_set
@@ -74,10 +73,8 @@ def load(
     image_size = checks.check_int("load", "image_size", image_size)
     batch_size = checks.check_int("load", "batch_size", batch_size)
     seed = checks.check_int("load", "seed", seed, minimum=0)
-    if train_count is not None:
-        train_count = checks.check_int("load", "train_count", train_count)
-    if test_count is not None:
-        test_count = checks.check_int("load", "test_count", test_count, minimum=0)
+    checks.check_int("load", "train_count", 1 if train_count is None else train_count)
+    checks.check_int("load", "test_count", 0 if test_count is None else test_count, 0)
     cache = checks.check_number("load", "cache_megabytes", cache_megabytes) * 2**20
     checks.check_choice("load", "unreadable", unreadable, ("error", "skip"))
     skip, messages = unreadable == "skip", {}  # by the name of what is left out
@@ -99,7 +96,7 @@ def load(
     testing = sum(map(len, parts[2:])) * image_size**2 * 3
     keep = training + testing <= cache
     images = [Images(part, image_size, keep and i > 1) for i, part in enumerate(parts)]
-    truths = [None if one is None else Images(one, image_size) for one in truths]
+    truths = [None if x is None else Images(x, image_size, True) for x in truths]
     test = evaluation_set(*images[2:], batch_size)
     return Data(names, train, test, images, truths, [*messages.values()])
 
@@ -117,10 +114,9 @@ class Data:
         train_a, train_b, test_a, test_b: sequences of uint8 `(image_size, image_size,
             3)` images, read when they are asked for; a slice, a list of indices or a
             mask gives one array.
-        truth_ab, truth_ba: for samples, the ground truth: what a perfect translation
-            of `test_a` and `test_b` looks like, uint8 arrays; else None.
-        steps_per_epoch: batches of one epoch.
-        image_size: the side of the images.
+        truth_ab, truth_ba: for samples, such sequences of the ground truth: what a
+            perfect translation of `test_a` and `test_b` looks like; else None.
+        steps_per_epoch, image_size: batches of an epoch, and the side of the images.
         skipped: messages, each naming an image that is not used: it cannot be read, is
             of another kind, or lies in a subfolder.
     """
@@ -129,13 +125,8 @@ class Data:
         self.names, self.train, self.test, self.skipped = names, train, test, skipped
         self.train_a, self.train_b, self.test_a, self.test_b = images
         self.steps_per_epoch = train.cursor.steps_per_epoch
-        self.image_size, self._truths = self.test_a.size, truths
-
-    truth_ab = cached_property(lambda self: self._truth(0))
-    truth_ba = cached_property(lambda self: self._truth(1))
-
-    def _truth(self, way):
-        return None if self._truths[way] is None else self._truths[way][:]
+        self.truth_ab, self.truth_ba = truths
+        self.image_size = self.test_a.size
 
     def __repr__(self):
         a, b = self.names
@@ -154,8 +145,11 @@ def _find(source, train_count, test_count, messages):
         counts = 2 * [train_count or 500] + 4 * [test_count]
         # Seeds far apart: no scene comes twice, and no pair hides in the training set.
         which = zip((a, b, a, b, b, a), (1, 2, 3, 4, 3, 4), counts, strict=True)
-        draw = partial(sources.SampleImages, getattr(samples, source.split("/")[1]))
-        drawn = [draw(kind, n * 10**6, count) for kind, n, count in which]
+        draw = getattr(samples, source.split("/")[1])
+        drawn = [
+            [sources.Drawing(draw, kind, n * 10**6 + i) for i in range(count)]
+            for kind, n, count in which
+        ]
         return (a, b), drawn[:4], drawn[4:]
     names, folders = _folders(source)
     parts = [folder and _folder(folder, messages) for folder in folders]
@@ -163,15 +157,14 @@ def _find(source, train_count, test_count, messages):
         train, test, count = parts[i], parts[i + 2], len(parts[i])
         if test is None:  # the last images of training
             count -= test_count or 0
-            test = train.some(range(max(count, 0), len(train)))
+            test = train[max(count, 0) :]
         if count < 1:
             raise ValueError(
                 f"load: test_count is {test_count}, but must be at most "
                 f"{len(train) - 1}: {folders[i]} holds {len(train)} images, one of "
                 "which training needs. Add images, or a folder of test images."
             )
-        parts[i] = train.some(range(count)[:train_count])
-        parts[i + 2] = test.some(range(len(test))[:test_count])
+        parts[i], parts[i + 2] = train[:count][:train_count], test[:test_count]
     return names, parts, (None, None)
 
 
@@ -182,8 +175,7 @@ def _folders(source):
         return tuple(folder.name for folder in pair), [*pair, None, None]
     folder, names = checks.check_path("load", "source", source), None
     if source in downloads.DATASETS and not folder.is_dir():
-        names = downloads.DATASETS[source].names
-        folder = downloads.fetch_dataset(source)
+        names, folder = tuple(source.split("2")), downloads.fetch_dataset(source)
     for usual, parts in _LAYOUTS:
         there = [folder / part if (folder / part).is_dir() else None for part in parts]
         if there[0] and there[1]:
@@ -200,8 +192,7 @@ def _folders(source):
 def _folder(folder, messages):
     """Return the images of a folder, and note what looks like one but is not used."""
     images, unused = find_images(folder)
-    shards = sources.find_shards(folder)
-    if shards:
+    if records := sources.find_records(folder):
         images, unused = [], images + unused
     elif not images:
         raise NoImages(
@@ -210,21 +201,24 @@ def _folder(folder, messages):
         )
     remedy = f"Save it as JPEG or PNG, right in {folder}."
     messages.update((str(path), f"{path}: is not used. {remedy}") for path in unused)
-    return sources.RecordImages(folder) if shards else sources.FileImages(images)
+    return records or [*map(sources.ImageFile, images)]
 
 
-def _readable(source, messages, side):
-    """Return the source without broken images, if a side to read them at is given."""
+def _readable(part, messages, side):
+    """Return a part without broken images, if a side to read them at is given."""
     broken = {}
-    for index in range(len(source) if side or len(source) <= _CHECKED else 0):
+    for one in part if side or len(part) <= _CHECKED else ():
         try:
-            source.read(index, side) if side else source.check(index)
+            if side:
+                one.read(side)
+            elif isinstance(one, sources.ImageFile):
+                one.check()
         except UnreadableImage as error:
-            broken[index] = str(error)
-    if broken and (not side or len(broken) == len(source)):
+            broken[one] = str(error)
+    if broken and (not side or len(broken) == len(part)):
         raise UnreadableImage(
-            f"load: source is broken, {len(broken)} of {len(source)} images cannot be "
+            f"load: source is broken, {len(broken)} of {len(part)} images cannot be "
             f"read. {next(iter(broken.values()))} unreadable='skip' omits them."
         )
-    messages.update((source.name(index), broken[index]) for index in broken)
-    return source.some(i for i in range(len(source)) if i not in broken)
+    messages.update((str(one), said) for one, said in broken.items())
+    return [one for one in part if one not in broken]

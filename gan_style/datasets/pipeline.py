@@ -1,8 +1,7 @@
 """From images to training batches, in tf.data, with random access.
 
-Which images a step sees and how they are cropped and flipped is a pure function of
-the seed and of the step's number. So a training resumes at any step bit for bit, and no
-shuffling buffer holds images or needs time to fill.
+Batches are a function of the seed and the step alone: no shuffling buffer holds images,
+needs time to fill, or keeps a training from resuming bit for bit.
 """
 
 import collections.abc
@@ -11,7 +10,7 @@ import os
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
+from PIL import Image, ImageOps
 
 from gan_style.utils.images import UnreadableImage, to_float
 
@@ -19,30 +18,25 @@ _READERS, _BATCHES_AHEAD = min(8, os.cpu_count() or 1), 4
 
 
 class Images(collections.abc.Sequence):
-    """Images of a `Source`, each read, and kept if asked to, when it is asked for.
+    """Images of `sources`, each read, and kept if asked to, when it is asked for.
 
     Their shorter side is `size`, the other at most `longest` times that, cut to its
     middle. An index gives uint8 `(size, size, 3)`; a slice, a list or a mask a stack.
     """
 
-    def __init__(self, source, size, keep=False, longest=1):
-        self.source, self.size, self.longest = source, size, longest
-        self.keep, self._kept = keep, {}
+    def __init__(self, sources, size, keep=False, longest=1):
+        self.sources, self.size, self.longest = sources, size, longest
+        self._image = functools.cache(self._read) if keep else self._read
 
     def __len__(self):
-        return len(self.source)
+        return len(self.sources)
 
     def __getitem__(self, index):
         chosen = np.arange(len(self))[index]
         if chosen.ndim:
             empty = np.empty((0, self.size, self.size, 3), np.uint8)
             return np.stack([self[i] for i in chosen]) if chosen.size else empty
-        image = self._kept.get(int(chosen))
-        if image is None:
-            image = self._scale(self.source.read(int(chosen), self.size))
-            if self.keep:
-                self._kept[int(chosen)] = image
-        return image
+        return self._image(int(chosen))
 
     def __array__(self, dtype=None, copy=None):
         return np.asarray(self[:], dtype)
@@ -50,17 +44,15 @@ class Images(collections.abc.Sequence):
     def __repr__(self):
         return f"<{len(self)} images of {self.size} x {self.size}>"
 
-    def _scale(self, image):
-        width, height = shape = image.shape[1::-1]
-        scale, most = self.size / min(shape), self.longest * min(shape)
-        cut = [min(side, most) for side in shape]
-        size = tuple(max(self.size, round(side * scale)) for side in cut)
+    def _read(self, index):
+        image = self.sources[index].read(self.size)
+        shape = image.shape[1::-1]
+        ratios = (min(side / min(shape), self.longest) for side in shape)
+        size = tuple(round(self.size * ratio) for ratio in ratios)
         if size == shape:
             return image
-        left, top = (width - cut[0]) / 2, (height - cut[1]) / 2
-        box = (left, top, left + cut[0], top + cut[1])
         image = Image.fromarray(image)
-        return np.asarray(image.resize(size, Image.Resampling.BICUBIC, box=box))
+        return np.asarray(ImageOps.fit(image, size, Image.Resampling.BICUBIC))
 
 
 class AugmentedStream:
@@ -96,13 +88,10 @@ class AugmentedStream:
 
 
 class TrainingCursor:
-    """Where the next iteration over unpaired training images begins.
+    """Where the next iteration over unpaired training images begins: at `step`.
 
-    Attributes:
-        step: the step at which the next iteration starts, whatever was iterated before.
-            It moves on by the steps of that iteration.
-        steps_per_epoch: batches of one iteration.
-        failure: the `UnreadableImage` that ended an iteration, or None.
+    That moves on by the iteration's own steps. An `UnreadableImage` that ended one is
+    its `failure`, else None.
     """
 
     def __init__(self, images, size, batch_size, seed):

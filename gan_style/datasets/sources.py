@@ -1,105 +1,82 @@
-"""Where images come from: files, drawings, or records in TFRecord shards."""
+"""Where an image comes from: a file, a drawing, or a record in a TFRecord shard.
 
-import copy
+Each kind has a name, its `str`, and gives uint8 `(height, width, 3)` by `read(side)`,
+large enough for an image whose shorter side has `side` pixels.
+"""
 
-from gan_style.utils.checks import check_path
-from gan_style.utils.images import NoImages, UnreadableImage, open_image, read_image
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
 
-SHARD_SUFFIXES = (".tfrec", ".tfrecord", ".tfrecords")
-
-
-class Source:
-    """Images by index. `read(index, side)` gives uint8 `(height, width, 3)`.
-
-    It is large enough for an image whose shorter side has `side` pixels.
-    """
-
-    def __init__(self, items):
-        self.items = items
-
-    def __len__(self):
-        return len(self.items)
-
-    def some(self, indices):
-        chosen = copy.copy(self)
-        chosen.items = [self.items[index] for index in indices]
-        return chosen
-
-    def name(self, index):
-        return str(self.items[index])
-
-    def check(self, index):
-        """Raise `UnreadableImage` for what a quick look shows."""
+from gan_style.utils.images import UnreadableImage, open_image, read_image
 
 
-class FileImages(Source):
-    """Image files, by their paths."""
+class ImageFile(NamedTuple):
+    path: Path
 
-    def check(self, index):
-        with open_image(self.items[index]):
+    def __str__(self):
+        return str(self.path)
+
+    def check(self):
+        """Raise `UnreadableImage` for what a look at the header shows."""
+        with open_image(self.path):
             pass
 
-    def read(self, index, side=None):
-        return read_image(self.items[index], at_least=side and 2 * side)
+    def read(self, side=None):
+        return read_image(self.path, at_least=side and 2 * side)
 
 
-class SampleImages(Source):
-    """Drawn images, by their seeds."""
+class Drawing(NamedTuple):
+    """A sample, which is drawn when it is read."""
 
-    def __init__(self, draw, kind, first_seed, count):
-        super().__init__(range(first_seed, first_seed + count))
-        self.draw, self.kind = draw, kind
+    draw: Callable
+    kind: str
+    seed: int
 
-    def name(self, index):
-        return f"{self.kind} {self.items[index]}"
+    def __str__(self):
+        return f"{self.kind} {self.seed}"
 
-    def read(self, index, side=128):
-        return self.draw(self.kind, self.items[index], size=side)
+    def read(self, side=128):
+        return self.draw(self.kind, self.seed, size=side)
 
 
-class RecordImages(Source):
-    """The images of a folder of TFRecord shards, laid out as Kaggle's are.
+class Record(NamedTuple):
+    """A `tf.train.Example` whose feature `image` holds the bytes of an image file."""
 
-    Each record is a `tf.train.Example` whose feature `image` holds the bytes of an
-    image file. Opening walks over the records' lengths alone.
-    """
+    shard: Path
+    number: int
+    offset: int  # of its data, in bytes
+    length: int
 
-    def __init__(self, folder):
-        folder = check_path("RecordImages", "folder", folder)
-        super().__init__([at for shard in find_shards(folder) for at in _index(shard)])
-        if not self.items:
-            raise NoImages(f"{folder}: holds no TFRecord records. Check the path.")
+    def __str__(self):
+        return f"{self.shard}, record {self.number}"
 
-    def name(self, index):
-        shard, number, _, _ = self.items[index]
-        return f"{shard}, record {number}"
-
-    def read(self, index, side=None):
+    def read(self, side=None):
         import tensorflow as tf
         from google.protobuf.message import DecodeError
 
-        shard, _, offset, length = self.items[index]
         reason = "must be a tf.train.Example that has 'image' with the bytes of a file"
         try:
-            with open(shard, "rb") as file:
-                file.seek(offset)
-                example = tf.train.Example.FromString(file.read(length))
+            with open(self.shard, "rb") as file:
+                file.seek(self.offset)
+                example = tf.train.Example.FromString(file.read(self.length))
             content = example.features.feature["image"].bytes_list.value[0]
             return read_image(content, at_least=side and 2 * side)
         except (DecodeError, IndexError) as error:
-            raise UnreadableImage(f"{self.name(index)}: {reason} ({error}).") from error
+            raise UnreadableImage(f"{self}: {reason} ({error}).") from error
         except (ValueError, OSError) as error:
-            raise UnreadableImage(f"{self.name(index)}: {error}") from error
+            raise UnreadableImage(f"{self}: {error}") from error
 
 
-def find_shards(folder):
-    """Return the paths of a folder's TFRecord shards, sorted."""
-    paths = (path for path in folder.glob("[!.]*") if path.suffix in SHARD_SUFFIXES)
-    return sorted(path for path in paths if path.is_file())
+def find_records(folder):
+    """List the records of a folder's TFRecord shards, of which it reads the lengths."""
+    kinds = ".tfrec", ".tfrecord", ".tfrecords"
+    paths = (path for path in folder.glob("[!.]*") if path.suffix in kinds)
+    shards = sorted(path for path in paths if path.is_file())
+    return [record for shard in shards for record in _walk(shard)]
 
 
-def _index(shard):
-    """Yield each record: the shard, its number, and its data's offset and length."""
+def _walk(shard):
     size, offset, number = shard.stat().st_size, 0, 0
     with open(shard, "rb") as file:
         while offset < size:
@@ -114,5 +91,5 @@ def _index(shard):
                     f"at record {number}, but must be a whole, uncompressed TFRecord "
                     "file. Fetch it again, or leave it out."
                 )
-            yield shard, number, offset + 12, length
+            yield Record(shard, number, offset + 12, length)
             offset, number = end, number + 1

@@ -5,10 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "metrics": [
-            *("baselines", "colour_statistics", "kernel_inception_distance"),
-            *("paired_error", "report"),
-        ],
+        "metrics": ["baselines", "kernel_inception_distance", "paired_error", "report"],
         "features": ["ImageFeatures", "image_features"],
         "plotting": [
             *("PixelFigure", "bars", "image_grid", "image_row"),

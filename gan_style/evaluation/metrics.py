@@ -8,7 +8,7 @@ images; others raise a ValueError. Errors are in levels of 0 to 255.
 import numpy as np
 
 from gan_style.utils import checks
-from gan_style.utils.images import read_image, to_levels
+from gan_style.utils.images import read_image, round_levels, to_levels
 
 _BLOCK = 1024  # rows of features that meet all others at once
 
@@ -210,11 +210,6 @@ def image_levels(owner, image):
         return levels
     checks.check_range(owner, "images", levels)
     return to_levels(levels)
-
-
-def round_levels(levels):
-    """Round levels of 0 to 255 to uint8."""
-    return np.clip(np.rint(levels), 0, 255).astype("uint8")
 
 
 def _check_channels(owner, arrays):

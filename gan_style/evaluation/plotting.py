@@ -17,8 +17,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image, ImageShow
 
-from gan_style.evaluation.metrics import check_count, image_levels, round_levels
+from gan_style.evaluation.metrics import check_count, image_levels
 from gan_style.utils import checks
+from gan_style.utils.images import round_levels
 
 DPI = 100
 WIDTH = 900  # pixels that fit beside a notebook's margins

@@ -11,9 +11,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from gan_style.hardware import im2col, winograd
+from gan_style.hardware import winograd
 from gan_style.hardware.devices import instruction_sets, trains_on_cpu
-from gan_style.hardware.memory import tf
+from gan_style.hardware.memory import run_after, tf
 
 
 def accelerate(fast):
@@ -55,7 +55,7 @@ def fast_conv2d(layer, images, training):
         result = winograd.convolve(images, kernel, tile_size, not layer.trainable)
         result = result[:, :height, :width]
     elif wide and "avx512_bf16" in instruction_sets():
-        result = im2col.convolve(images, kernel, stride, layer.padding.upper())
+        result = conv2d_by_im2col(images, kernel, stride, layer.padding.upper())
     else:
         return None
     if layer.use_bias:
@@ -143,6 +143,44 @@ def _conv2d_by_rows(images, kernel):
     rows = ops.conv(images, kernel, padding="valid", data_format="channels_last")
     rows = ops.cast(rows, "float32")
     return ops.conv(rows, shifts, padding="valid", data_format="channels_last")
+
+
+def conv2d_by_im2col(images, kernel, stride=1, padding="VALID"):
+    """Convolve as `tf.nn.conv2d` does; the kernel's gradient is one matrix product.
+
+    That gains more from bfloat16. The pixels under the kernel, at each of its places,
+    are the rows of one matrix, and the upstream gradients there those of the other.
+    """
+    *sides, channels, filters = kernel.shape
+
+    @tf.custom_gradient
+    def forward(images, kernel):
+        def gradient(upstream):
+            strides = [1, stride, stride, 1]
+            backprop = tf.compat.v1.nn.conv2d_backprop_input
+            to_images = backprop(tf.shape(images), kernel, upstream, strides, padding)
+            # Otherwise TensorFlow would pad and gather in the forward pass.
+            (padded,) = run_after([upstream], images)
+            if padding == "SAME":
+                padded = _pad(padded, sides, stride)
+            places = tf.reshape(winograd.windows(padded, sides, stride), (-1,))
+            pixels = tf.gather(tf.reshape(padded, (-1, channels)), places)
+            pixels = tf.reshape(pixels, (-1, sides[0] * sides[1] * channels))
+            upstream = tf.reshape(upstream, (-1, filters))
+            to_kernel = tf.matmul(pixels, upstream, transpose_a=True)
+            return to_images, tf.reshape(to_kernel, kernel.shape)
+
+        return tf.nn.conv2d(images, kernel, stride, padding), gradient
+
+    return forward(images, kernel)
+
+
+def _pad(images, sides, stride):
+    """Add the zeros of TensorFlow's "SAME" padding."""
+    lengths, sides = tf.shape(images)[1:3], tf.constant(sides)
+    total = tf.maximum((-(-lengths // stride) - 1) * stride + sides - lengths, 0)
+    pads = tf.stack([total // 2, total - total // 2], axis=1)
+    return tf.pad(images, tf.pad(pads, [[1, 1], [0, 0]]))
 
 
 def _upsample_by_phases(images, kernel, dtype):

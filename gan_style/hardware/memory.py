@@ -45,9 +45,8 @@ def budget(name, value):
     """
     amount = value
     if isinstance(value, str):
-        match = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*([a-z]+)\s*", value.lower())
-        word = match[2] if match else ""
-        unit = _UNITS[name].get(word) or _UNITS[name].get(word.removesuffix("s"))
+        match = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*([a-z]+?)s?\s*", value.lower())
+        unit = match and _UNITS[name].get(match[2])
         amount = float(match[1]) * unit if unit else None
     number = isinstance(amount, int | float) and not isinstance(amount, bool)
     if not number or not 0 < amount < math.inf:

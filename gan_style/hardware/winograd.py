@@ -4,17 +4,12 @@ Follows Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (201
 tile of m x m outputs is A^T [(G g G^T) * (B^T d B)] A, of a kernel g and inputs d of
 m + 2 by m + 2. F(4x4, 3x3) multiplies 36 times for each pair of channels in place of
 144, F(2x2, 3x3) 16 times in place of 36. Wide layers gain most.
-
-Rounding errors, beside a plain convolution's: in float32 up to 6 times for F(4x4, 3x3),
-4 for F(2x2, 3x3) and 2 for `upsample`, at most 2e-6. In bfloat16 with AVX-512 up to 8,
-3 and 3 times; without it, F(2x2, 3x3) errs 7 times as much.
 """
 
 import functools
 
 import numpy as np
 
-from gan_style.hardware.im2col import windows
 from gan_style.hardware.memory import run_after, tf
 
 # Where the polynomials are evaluated, besides infinity. Those of F(4x4, 3x3) halve the
@@ -120,6 +115,18 @@ def _convolve(images, kernel, matrices, keep_kernel, frozen):
         return tf.reshape(outputs, (batch, m * down, m * across, filters)), gradient
 
     return forward(images, kernel)
+
+
+def windows(images, sides, stride):
+    """Index each window's pixels in a list of all: `(batch, down, across, *sides)`."""
+    batch, *lengths, _ = tf.unstack(tf.shape(images))
+    rows, columns = (
+        tf.range(0, length - side + 1, stride)[:, None] + tf.range(side)
+        for length, side in zip(lengths, sides, strict=True)
+    )
+    within = rows[:, None, :, None] * lengths[1] + columns[None, :, None, :]
+    first = tf.range(batch) * (lengths[0] * lengths[1])
+    return tf.reshape(first, (-1, 1, 1, 1, 1)) + within
 
 
 @functools.cache

@@ -8,6 +8,5 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "translation": ["translate"],
         "folders": ["FolderResult", "translate_folder"],
         "export": ["export_onnx", "export_savedmodel"],
-        "sizes": ["compile_for_any_size"],
     },
 )

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from gan_style.inference.sizes import compile_for_any_size
+from gan_style.inference.translation import compile_for_any_size
 from gan_style.utils.checks import check_path, refused
 from gan_style.utils.files import check_writable, name_file_in_errors
 

@@ -9,8 +9,7 @@ from itertools import chain, count
 
 from tqdm.auto import tqdm
 
-from gan_style.inference.sizes import compile_for_any_size
-from gan_style.inference.translation import translate
+from gan_style.inference.translation import compile_for_any_size, translate
 from gan_style.utils.checks import check_path, refused
 from gan_style.utils.files import atomic_write, name_file_in_errors
 from gan_style.utils.images import UnreadableImage, find_images, save_image

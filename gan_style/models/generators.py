@@ -58,14 +58,9 @@ def unet_generator(image_shape=(128, 128, 3), filters=32, name=None, gate=False)
 
 
 def resnet_generator(
-    image_shape=(256, 256, 3),
-    filters=64,
-    blocks=9,
-    name=None,
-    layout="same",
-    upsampling="transposed",
-    gate=False,
-):
+    image_shape=(256, 256, 3), filters=64, blocks=9, name=None, layout="same",
+    upsampling="transposed", gate=False,
+):  # fmt: skip
     """Build the ResNet generator of CycleGAN, after Johnson et al. (2016).
 
     c7s1-f, d2f, d4f, `blocks` residual blocks R4f, u2f, uf, c7s1-channels, with

@@ -139,9 +139,9 @@ def receptive_field(model, layers=None):
         halo += stride * max(0, -(-(size[0] - step) // 2))
         stride *= step
         fields[id(layer.output)] = halo, stride
-    found = {name: fields[id(model.output[name])] for name in layers}
-    halo = max(halo for halo, _ in found.values())
-    return halo, {name: stride for name, (_, stride) in found.items()}
+    found = (fields[id(model.output[name])] for name in layers)
+    halos, strides = zip(*found, strict=True)
+    return max(halos), dict(zip(layers, strides, strict=True))
 
 
 def _layers(backbone):

@@ -94,18 +94,16 @@ class _States:
         resolver = getattr(strategy, "cluster_resolver", None)
         self.worker = f"worker_{getattr(resolver, 'task_id', None) or 0}"
 
-    def _path(self, step):
-        return self.folder / f"{self.worker}_step_{step}.keras"
-
-    def _steps(self):
-        paths = self.folder.glob(self._path("*").name)
-        numbers = (path.stem.rpartition("_")[2] for path in paths)
-        return sorted(int(number) for number in numbers if number.isdecimal())
+    def _paths(self):
+        """Return a dict from the steps of the states, in order, to their paths."""
+        paths = self.folder.glob(f"{self.worker}_step_*.keras")
+        found = ((path.stem.rpartition("_")[2], path) for path in paths)
+        return dict(sorted((int(step), x) for step, x in found if step.isdecimal()))
 
     def resume(self, model):
         """Load the last state that all workers have, if there is one."""
         check_writable(self.folder)
-        own = self._steps()
+        own = self._paths()
         # No worker is ahead by more than one state: each step needs all of them.
         last = max(own, default=0)
         lasts = self.strategy.run(tf.function(lambda: tf.constant([last], tf.int64)))
@@ -113,11 +111,11 @@ class _States:
         if step and step not in own:
             raise ValueError(
                 f"train: folder is {self.folder}, where {self.worker} has the states "
-                f"of steps {own}, but must hold that of step {step}, the last of "
+                f"of steps {[*own]}, but must hold that of step {step}, the last of "
                 "another worker. Pass a new folder, on every worker."
             )
         if step:
-            load_state("train", model, self._path(step))
+            load_state("train", model, own[step])
 
     def save(self, model, step):
         if not weights_are_finite(model):
@@ -125,6 +123,7 @@ class _States:
                 f"train: weights at step {step} are not finite, but must be. Resume "
                 f"from {self.folder} with half the learning rate, and check the images."
             )
-        save_state(model, self._path(step), f".{self.worker}.part.keras")
-        for old in self._steps()[:-2]:
-            self._path(old).unlink()
+        path = self.folder / f"{self.worker}_step_{step}.keras"
+        save_state(model, path, f".{self.worker}.part.keras")
+        for old in [*self._paths().values()][:-2]:
+            old.unlink()

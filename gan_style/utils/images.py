@@ -47,9 +47,14 @@ def to_levels(images):
     return (images + 1.0) * 127.5
 
 
+def round_levels(levels):
+    """Round an array of levels of 0 to 255 to uint8."""
+    return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+
+
 def to_uint8(images):
     """Round an array or a tensor in [-1, 1] to a uint8 array."""
-    return np.clip(np.rint(to_levels(np.asarray(images))), 0, 255).astype(np.uint8)
+    return round_levels(to_levels(np.asarray(images)))
 
 
 def luma(images):
@@ -185,30 +190,21 @@ def _as_seen(image):
 
 
 def find_images(folder, subfolders=False):
-    """List a folder's images, and what looks like one but is not used, by suffix.
+    """List the paths of a folder's images, and of what looks like one but is not used.
 
-    Args:
-        folder: a path.
-        subfolders: whether to use images in subfolders, at any depth, but not links.
-
-    Returns:
-        Two lists of `pathlib.Path`, the images, and what is not used: other kinds of
-        images, or images right in a subfolder. Hidden files are in neither. Both are
-        sorted by the names' characters, the same on every machine.
-
-    Raises:
-        NoImages: if the folder cannot be read; says what is beside it.
+    Those are other kinds of images, and, unless `subfolders` at any depth are searched
+    too, images right in a subfolder. Hidden files are in neither list. Both are sorted
+    by the names' characters, the same on every machine.
     """
     folder, used, unused = check_path("find_images", "folder", folder), [], []
-
-    def refuse(error):
-        if error.filename == str(folder):
-            raise NoImages(
-                f"{folder}: cannot be read ({error.strerror}), but must be a folder. "
-                f"Check the path. Beside it: {found(folder.absolute().parent)}."
-            ) from error
-
-    for root, folders, files in os.walk(folder, onerror=refuse):
+    try:
+        os.scandir(folder).close()
+    except OSError as error:
+        raise NoImages(
+            f"{folder}: cannot be read ({error.strerror}), but must be a folder. "
+            f"Check the path. Beside it: {found(folder.absolute().parent)}."
+        ) from error
+    for root, folders, files in os.walk(folder):
         inside = subfolders or root == str(folder)
         folders[:] = [name for name in folders if inside and name[0] != "."]
         for path in (Path(root, name) for name in files if name[0] != "."):

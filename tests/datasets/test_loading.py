@@ -15,7 +15,7 @@ import tensorflow as tf
 from PIL import Image
 
 from gan_style import datasets, samples
-from gan_style.datasets.sources import RecordImages
+from gan_style.datasets.sources import find_records
 from gan_style.utils.images import NoImages, UnreadableImage
 
 SIDE, LARGER = 16, 18
@@ -422,11 +422,11 @@ class TestRecords:
 
     def test_equal_those_of_a_second_reader(self, records):
         for kind, count in (("monet", 3), ("photo", 2)):
-            images = RecordImages(records / f"{kind}_tfrec")
+            images = find_records(records / f"{kind}_tfrec")
             want = list(second_reader(records / f"{kind}_tfrec"))
             assert len(images) == len(want) == count
             for i in (*range(count), 0):  # in any order
-                np.testing.assert_array_equal(images.read(i), want[i])
+                np.testing.assert_array_equal(images[i].read(), want[i])
 
     def test_come_through_kaggles_layout(self, records):
         data = datasets.load(records, LARGER)
@@ -436,17 +436,17 @@ class TestRecords:
         assert len(list(data.train)) == 3
 
     def test_a_name_says_shard_and_record(self, records):
-        name = RecordImages(records / "monet_tfrec").name(2)
+        name = str(find_records(records / "monet_tfrec")[2])
         assert name.endswith("monet01-1.tfrec, record 0")
 
     def test_real_shards(self):
         folder = SHARED / "kaggle_tfrec" / "monet_tfrec"
         if not folder.is_dir():
             pytest.skip("the competition's shard is not here")
-        images, want = RecordImages(folder), list(second_reader(folder))
+        images, want = find_records(folder), list(second_reader(folder))
         assert len(images) == len(want) == 60
         for i in (0, 31, 59):
-            np.testing.assert_array_equal(images.read(i), want[i])
+            np.testing.assert_array_equal(images[i].read(), want[i])
 
     def test_a_truncated_shard_is_named(self, records):
         broken = damaged(records / "photo_tfrec", "photo01-1.tfrec", 0.5)
@@ -483,7 +483,7 @@ class TestRecords:
         path = records / "monet_tfrec" / "monet02-1.tfrec"
         write_shard(path, [record])
         with pytest.raises(UnreadableImage, match=message) as caught:
-            RecordImages(path.parent).read(3)
+            find_records(path.parent)[3].read()
         assert f"{path}, record 0" in str(caught.value)
         with pytest.warns(UserWarning, match="record 0"):
             data = load(records, unreadable="skip")
@@ -590,7 +590,7 @@ class TestSources:
         data = datasets.load(f"samples/{kind}", 32, train_count=4, test_count=3)
         draw, (a, b) = getattr(samples, kind), data.names
         for i in range(3):
-            seed = int(data.test_a.source.name(i).split()[-1])
+            seed = data.test_a.sources[i].seed
             np.testing.assert_array_equal(data.test_a[i], draw(a, seed, 32))
             np.testing.assert_array_equal(data.truth_ab[i], draw(b, seed, 32))
         swapped = datasets.load(

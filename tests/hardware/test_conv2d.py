@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from helpers.bfloat16 import skip_without_bfloat16
 
-from gan_style.hardware import conv2d, im2col
+from gan_style.hardware import conv2d
 from gan_style.layers import Conv2D
 from gan_style.models import (
     patch_discriminator,
@@ -260,7 +260,7 @@ class TestIm2col:
                 functools.partial(self.gradients, lambda x, k, f=f: f(x, k, *place)),
                 input_signature=[spec, tf.TensorSpec(kernel.shape, tf.float64)],
             )(images, kernel)
-            for f in (im2col.convolve, tf.nn.conv2d)
+            for f in (conv2d.conv2d_by_im2col, tf.nn.conv2d)
         )
         for mine, other in zip(ours, theirs, strict=True):
             np.testing.assert_allclose(mine, other, rtol=1e-12, atol=1e-12)
@@ -268,7 +268,7 @@ class TestIm2col:
     def test_compiles(self):
         images = tf.constant(numbers(2, 8, 10, 5))
         kernel = tf.constant(numbers(4, 4, 5, 6, seed=1))
-        convolve = functools.partial(im2col.convolve, stride=2, padding="SAME")
+        convolve = functools.partial(conv2d.conv2d_by_im2col, stride=2, padding="SAME")
         step = functools.partial(self.gradients, convolve)
         compiled = tf.function(step, jit_compile=True)(images, kernel)
         for mine, other in zip(compiled, step(images, kernel), strict=True):

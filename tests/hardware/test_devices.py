@@ -12,6 +12,20 @@ def gpu(*capability, name="A GPU"):
     return {"device_name": name, "compute_capability": capability}
 
 
+@pytest.fixture
+def recommended(monkeypatch):
+    """Returns what is recommended for visible GPUs and a CPU's instruction sets."""
+
+    def recommended(gpus, flags=()):
+        config, found = tf.config, {f"/gpu:{i}": each for i, each in enumerate(gpus)}
+        monkeypatch.setattr(config, "get_visible_devices", lambda kind: list(found))
+        monkeypatch.setattr(config.experimental, "get_device_details", found.get)
+        monkeypatch.setattr(devices, "instruction_sets", lambda: frozenset(flags))
+        return recommend()
+
+    return recommended
+
+
 @pytest.mark.parametrize(
     ("capability", "policy"),
     [
@@ -23,8 +37,8 @@ def gpu(*capability, name="A GPU"):
         ((6, 1), "float32"),
     ],
 )
-def test_gpus_by_their_capability(capability, policy):
-    got = recommend([gpu(*capability)], {"amx_bf16"})
+def test_gpus_by_their_capability(recommended, capability, policy):
+    got = recommended([gpu(*capability)], {"amx_bf16"})
     assert (got.policy, got.jit_compile) == (policy, True)
     assert ".".join(map(str, capability)) in got.reason
 
@@ -38,18 +52,19 @@ def test_gpus_by_their_capability(capability, policy):
         ((), "float32"),
     ],
 )
-def test_cpus_by_their_instructions(flags, policy):
-    got = recommend([], flags)
+def test_cpus_by_their_instructions(recommended, flags, policy):
+    got = recommended([], flags)
     assert (got.policy, got.jit_compile) == (policy, False)
+    assert keras.DTypePolicy(got.policy).name == policy
 
 
-def test_the_oldest_of_several_gpus_decides():
-    assert recommend([gpu(9, 0), gpu(7, 5, name="T4")], ()).reason.startswith("T4")
+def test_the_oldest_of_several_gpus_decides(recommended):
+    assert recommended([gpu(9, 0), gpu(7, 5, name="T4")]).reason.startswith("T4")
 
 
 @pytest.mark.parametrize("details", [{}, {"device_name": "METAL"}])
-def test_a_gpu_that_says_nothing_gets_the_reference(details):
-    got = recommend([details, gpu(9, 0)], {"avx512_bf16"})
+def test_a_gpu_that_says_nothing_gets_the_reference(recommended, details):
+    got = recommended([details, gpu(9, 0)], {"avx512_bf16"})
     assert (got.policy, got.jit_compile) == ("float32", False)
 
 
@@ -96,14 +111,6 @@ def test_without_onednn_no_instruction_sets_count(monkeypatch, cpuinfo):
     assert instruction_sets(cpuinfo) == frozenset()
 
 
-def test_recommends_for_the_visible_devices(monkeypatch):
-    monkeypatch.setattr(devices, "instruction_sets", lambda: {"avx512_bf16"})
-    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [])
-    got = recommend()
-    assert got == recommend([], {"avx512_bf16"})
-    assert keras.DTypePolicy(got.policy).compute_dtype == "bfloat16"
-
-
 @pytest.mark.parametrize(
     ("name", "value"), [("TF_ENABLE_ONEDNN_OPTS", "0"), ("ONEDNN_MAX_CPU_ISA", "AVX2")]
 )
@@ -111,12 +118,3 @@ def test_bfloat16_without_its_instructions_is_not_recommended(monkeypatch, name,
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [])
     monkeypatch.setenv(name, value)
     assert recommend().policy == "float32"
-
-
-def test_asks_every_visible_gpu(monkeypatch):
-    found = {"/gpu:0": gpu(9, 0), "/gpu:1": gpu(7, 0, name="V100")}
-    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: list(found))
-    monkeypatch.setattr(
-        tf.config.experimental, "get_device_details", lambda device: found[device]
-    )
-    assert recommend().reason.startswith("V100")

@@ -21,7 +21,7 @@ def archive(extra=()):
     with zipfile.ZipFile(file, "w") as content:
         for part, count in PARTS.items():
             for i in range(count):
-                content.writestr(f"tiny/{part}/{i}.png", image(i))
+                content.writestr(f"x2y/{part}/{i}.png", image(i))
         for name, data in extra:
             content.writestr(name, data)
     return file.getvalue()

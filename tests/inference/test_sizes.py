@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from gan_style.inference.sizes import compile_for_any_size
+from gan_style.inference.translation import compile_for_any_size
 from gan_style.models import (
     patch_discriminator,
     resnet_generator,

@@ -256,20 +256,20 @@ def test_an_archive_that_does_not_fit_leaves_nothing_to_trust(disk, monkeypatch)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("it/trainA/0.jpg", bytes(SIZE + 1))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    facts = downloads.Dataset(path.stat().st_size, digest, ("red", "redder"))
+    facts = downloads.Dataset(path.stat().st_size, digest)
     monkeypatch.setitem(downloads.DATASETS, "it", facts)
     with pytest.raises(DownloadFailed, match=r"No space left.*make room.*disk/it'"):
         fetch_dataset("it", disk.folder)
     assert disk.names() == ["it.lock", "it.zip"]
 
 
-LOCKS = ["tiny.lock", "tiny.zip.lock"]
+LOCKS = ["x2y.lock", "x2y.zip.lock"]
 
 
 @pytest.fixture
 def server():
     noise = np.random.default_rng(0).bytes(90_000)
-    one = Server(archive(extra=[("tiny/noise", noise)]))
+    one = Server(archive(extra=[("x2y/noise", noise)]))
     threading.Thread(target=one.serve_forever, args=(0.02,), daemon=True).start()
     yield one
     one.shutdown()
@@ -280,18 +280,18 @@ def test_a_download_that_outgrows_the_disk_goes_on_when_there_is_room(
     server, tmp_path, monkeypatch
 ):
     digest = hashlib.sha256(server.content).hexdigest()
-    facts = downloads.Dataset(len(server.content), digest, ("red", "redder"))
-    monkeypatch.setitem(downloads.DATASETS, "tiny", facts)
+    facts = downloads.Dataset(len(server.content), digest)
+    monkeypatch.setitem(downloads.DATASETS, "x2y", facts)
     monkeypatch.setattr(downloads, "SITE", server.site)
-    message = r"tiny\.zip\.part cannot be written.* 50000 bytes"
+    message = r"x2y\.zip\.part cannot be written.* 50000 bytes"
     with small_files_only(50_000), pytest.raises(DownloadFailed, match=message):
-        fetch_dataset("tiny", tmp_path)
+        fetch_dataset("x2y", tmp_path)
     assert len(server.asked) == 1  # a full disk is no bad connection
-    assert sorted(os.listdir(tmp_path)) == [*LOCKS, "tiny.zip.part"]
-    folder = fetch_dataset("tiny", tmp_path)
+    assert sorted(os.listdir(tmp_path)) == [*LOCKS, "x2y.zip.part"]
+    folder = fetch_dataset("x2y", tmp_path)
     assert (folder / "trainA" / "0.png").exists()
     assert [begin for _, begin in server.asked] == [None, "bytes=50000-"]
-    assert sorted(os.listdir(tmp_path)) == ["tiny", *LOCKS]
+    assert sorted(os.listdir(tmp_path)) == ["x2y", *LOCKS]
 
 
 def test_what_a_full_disk_left_of_a_download_is_checked_with_the_rest(server, tmp_path):

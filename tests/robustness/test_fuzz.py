@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gan_style import datasets
-from gan_style.datasets.sources import RecordImages
+from gan_style.datasets.sources import find_records
 from gan_style.inference.folders import RECORD, translate_folder
 from gan_style.inference.translation import translate
 from gan_style.models.pytorch_weights import load_pytorch_generator
@@ -210,9 +210,8 @@ def example(image):
 def test_tfrecords(tmp_path_factory, content):
     folder = tmp_path_factory.mktemp("records")
     (folder / "a.tfrec").write_bytes(content)
-    records = result_or_named(folder, RecordImages, folder)
-    for index in range(len(records or ())):
-        assert is_image(result_or_named(folder / "a.tfrec", records.read, index))
+    for record in result_or_named(folder, find_records, folder) or ():
+        assert is_image(result_or_named(folder / "a.tfrec", record.read))
 
 
 def run_file():
