@@ -1,6 +1,6 @@
 """Does `StopAtBest` stop at the right time, and is what goes wrong named?
 
-    python benchmarks/quality/stopping.py trainings --steps 1500 --seeds 1 2 3 4 5
+    python benchmarks/quality/stopping.py trainings --steps 1000 --seeds 1 2 3 4 5
     python benchmarks/quality/stopping.py planted
 
 The first trains on drawn fruit and landscapes, at 64 pixels and to the end, and notes
@@ -37,7 +37,7 @@ def generator(kind, filters):
     return resnet_generator(SHAPE, filters, blocks=3, gate=0.5)
 
 
-def cyclegan(kind, seed, steps, filters=16, planted=None):
+def cyclegan(kind, seed, steps, filters=12, planted=None):
     """A model with the settings of chapter 1 or 2, smaller; or with a failure in it."""
     keras.utils.set_random_seed(seed)
     weights = {"reconstruction_weight": 5, "identity_weight": 2}
@@ -133,7 +133,7 @@ def load(kind, seed, test_count):
 
 
 def training(kind, seed, options):
-    data = load(kind, seed, VALIDATION + 64)
+    data = load(kind, seed, VALIDATION + 48)
     model = cyclegan(kind, seed, options.steps)
     path = options.results / f"{kind}-{seed}.keras"
     watch = Watched(path, data, options.every, options.patience)
@@ -169,7 +169,7 @@ def main():
     )
     add = parser.add_argument
     add("what", choices=("trainings", "planted"))
-    add("--steps", type=int, default=1500)
+    add("--steps", type=int, default=1000)
     add("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     add("--every", type=int, default=50)
     add("--patience", type=int, default=5)

@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from gan_style.style_transfer.features import TiledObjective, gram_sums, with_gradient
+from gan_style.style_transfer.features import gram_sums, with_gradient
 from gan_style.style_transfer.losses import to_float32, total_variation_loss
+from gan_style.style_transfer.tiled_objective import TiledObjective
 
 TERMS = ("content", "style", "total_variation", "total")
 
