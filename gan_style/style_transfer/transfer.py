@@ -47,8 +47,7 @@ class StyleTransfer(StyleProblem):
             width[, channels])`, uint8 or float in [0, 255], a `PIL.Image` or a path.
         styles: one painting of that kind, or a list of them, of any sizes.
         size: int, the longer side of the result in pixels; by default the content's.
-        strength: float from 0, the photograph, to 1, the style alone; from 0.5 on, the
-            style may hide what the photograph shows.
+        strength: float from 0, the photograph, to 1, the style alone.
         content_weight, style_weight, total_variation_weight: instead of `strength`, the
             factors of the losses, floats from 0 (`convert_weights` translates recipes).
         total_variation_power: float from 0.5 to 4, see `total_variation_loss`; by

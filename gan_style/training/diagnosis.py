@@ -21,9 +21,8 @@ _SENTENCES = {
     "unchanged": "from {0} to {1}, images come out as they are (changed by {2:.1%} of "
     "their deviation): lower identity_weight and reconstruction_weight, limit the gate "
     "(gate=0.5), or raise the generators' learning rate.",
-    "discriminator silent": "the discriminator of {1} has learned nothing (its loss is "
-    "{2:.3f}, and guessing has 0.25), so its gradient says nothing: check its learning "
-    "rate and that its layers are trainable, or build it anew.",
+    "discriminator silent": "the discriminator of {1} knows nothing (its loss is "
+    "{2:.3f}, a guess's 0.25): check its learning rate and that it is trainable.",
     "discriminator won": "the discriminator of {1} has won (its loss is {2:.3f}, {3} "
     "{4:.2f}), so its gradient says little: lower the discriminators' learning rate, "
     "give them fewer filters, or train on more images.",
@@ -132,9 +131,8 @@ class Diagnosis(keras.callbacks.Callback):
             validity = losses.get(name := f"validity_{direction}", 0.0)
             won = loss < 0.02 and validity > 0.9
             self._note(won, step, "discriminator won", direction, loss, name, validity)
-            # Nobody meets the losses of a guess, 0.25, so closely who still learns.
-            guesses = max(abs(loss - 0.25), abs(validity - 0.25)) < 0.001
-            silent = loss > 0.4 or guesses
+            # While it learns, both losses do not stay this close to those of a guess.
+            silent = loss > 0.4 or max(abs(loss - 0.25), abs(validity - 0.25)) < 0.001
             self._note(silent, step, "discriminator silent", direction, loss)
 
     def look_at_images(self, step):
@@ -145,7 +143,7 @@ class Diagnosis(keras.callbacks.Callback):
             self._note(correlation < -0.3, step, "inverted", direction, correlation)
             ratio = diversity_ratio(images, translated)
             self._note(ratio < 0.1, step, "collapsed", direction, ratio)
-            change = relative_change(images, translated)
+            change = np.abs(np.float64(translated) - images).mean() / np.std(images)
             self._note(change < 0.02, step, "unchanged", direction, change)
 
     def _note(self, seen, step, kind, where, *measured):
@@ -215,12 +213,6 @@ def diversity_ratio(images, translated):
     arrays = (np.asarray(array, "float64") for array in (images, translated))
     before, after = (np.std(array, axis=0).mean() for array in arrays)
     return float(after / before)
-
-
-def relative_change(images, translated):
-    """Measure the mean change of a value, as a share of the images' deviation."""
-    before, after = (np.asarray(array, "float64") for array in (images, translated))
-    return float(np.abs(after - before).mean() / before.std())
 
 
 def _test(name, images):

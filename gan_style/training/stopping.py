@@ -2,6 +2,8 @@
 
 import json
 import math
+from functools import partial
+from operator import attrgetter
 from typing import NamedTuple
 
 from gan_style.evaluation.features import image_features
@@ -13,17 +15,19 @@ from gan_style.utils.files import atomic_write
 
 
 class Check(NamedTuple):
-    """A look at the validation images: a score and its standard error.
+    """A look at validation images: how much of the distance translations leave.
 
-    The score is the mean, over both directions, of the distance that is left: 1 after
-    doing nothing, 0 where translated and real images cannot be told apart.
+    1 is left by doing nothing, and 0 where they cannot be told from real images.
     """
 
     step: int
-    score: float
-    error: float
-    ab: float  # what is left in each direction
+    score: float  # the mean of both directions
+    error: float  # its standard error
+    ab: float
     ba: float
+
+
+best = partial(min, key=attrgetter("score"))  # of a list of checks
 
 
 class StopAtBest(Diagnosis):
@@ -31,19 +35,17 @@ class StopAtBest(Diagnosis):
 
     Each check translates the validation images both ways and measures their Kernel
     Inception Distances to the real ones. Training ends, and prints why, when `patience`
-    checks in a row have not lowered the best score by a standard error of it. Then the
+    checks in a row have not lowered the best score by its standard error. Then the
     model gets the best state, all of it. What `Diagnosis` finds is printed, too.
 
-    Choose by validation images, and report on others, lest the choice flatters. With
-    `SaveAndResume`, an interrupted training continues these checks, too.
+    Report on other images than these, lest the choice flatters. With `SaveAndResume`
+    before it, an interrupted training continues the checks.
 
     Args:
         path: path of the file, `NAME.keras`; the checks go to `NAME.json` beside it.
-        validation_a, validation_b: images of each domain, uint8 or float in [-1, 1],
-            `(count, height, width, channels)`; with 30 or more a score means something.
-        every, patience: as in `Diagnosis`.
-        extractor: function from images to features; `image_features("vgg16")` by
-            default.
+        validation_a, validation_b: images as of `Diagnosis`, 30 or more of each.
+        every, patience: ints from 1, steps between two checks, and checks to wait.
+        extractor: as in `report`; by default `evaluation.image_features("vgg16")`.
 
     Attributes:
         checks: a list of `Check`.
@@ -54,8 +56,8 @@ class StopAtBest(Diagnosis):
     >>> images = np.random.default_rng(0).uniform(-1, 1, (4, 8, 8, 3))
     >>> mean_colour = lambda images: np.mean(images, (1, 2))
     >>> stop = StopAtBest("best.keras", images, images[::-1], extractor=mean_colour)
-    >>> stop.checks, stop.path.name
-    ([], 'best.keras')
+    >>> stop.path.name, stop.checks
+    ('best.keras', [])
     """
 
     def __init__(
@@ -63,77 +65,57 @@ class StopAtBest(Diagnosis):
     ):
         super().__init__(validation_a, validation_b, every)
         self.path = check_path("StopAtBest", "path", path).with_suffix(".keras")
+        self.notes, self.checks = self.path.with_suffix(".json"), []
         self.wait = check_int("StopAtBest", "patience", patience)
         self.extractor = extractor or image_features("vgg16")
-        self._features = {k: self.extractor(images) for k, images in self.test.items()}
-        nothing = kernel_inception_distance(*self._features.values())
-        self._nothing = max(*nothing, 1e-12)  # the distance after doing nothing
-        self.checks = []
-
-    @property
-    def best(self):
-        """The check with the lowest score, or None."""
-        return min(self.checks, key=lambda check: check.score, default=None)
-
-    def on_train_begin(self, logs=None):
-        super().on_train_begin()
-        self.checks, self._began = [], False
+        self._real = {k: self.extractor(images) for k, images in self.test.items()}
+        # What doing nothing leaves; where that is hardly anything, its error.
+        self._nothing = max(*kernel_inception_distance(*self._real.values()), 1e-12)
 
     def on_epoch_begin(self, epoch, logs=None):
+        first = self._good is None
         super().on_epoch_begin(epoch)
-        notes = self._notes()
-        if not self._began and self._step and notes.exists():
+        self.checks = [] if first else self.checks
+        if first and self._step and self.notes.exists():
             try:
-                rows = json.loads(notes.read_text(encoding="utf-8"))
+                rows = json.loads(self.notes.read_text(encoding="utf-8"))
                 self.checks = [Check(*row) for row in rows if row[0] <= self._step]
             except (KeyError, TypeError, ValueError) as error:
                 expected = "written by StopAtBest. Remove it, or give another path"
-                raise refused("StopAtBest", notes, error, expected) from error
-        self._began = True
+                raise refused("StopAtBest", self.notes, error, expected) from error
 
     def look_at_images(self, step):
         super().look_at_images(step)
         (ab, error_ab), (ba, error_ba) = map(self._left, self.test)
         error = math.hypot(error_ab, error_ba) / 2
         self.checks.append(Check(step, (ab + ba) / 2, error, ab, ba))
-        if self.best.step == step:
+        if best(self.checks).step == step:
             save_state(self.model, self.path)
-        with atomic_write(self._notes()) as partial:
+        with atomic_write(self.notes) as partial:
             partial.write_text(json.dumps(self.checks), encoding="utf-8")
-        if self._is_over():
-            self.model.stop_training = True
+        self.model.stop_training |= self._is_over()
 
     def on_train_end(self, logs=None):
         if not self.checks:
             return
-        best, last = self.best, self.checks[-1]
-        if best.step != last.step:
+        kept, why = best(self.checks), "training has ended"
+        if kept.step != self._step:
             load_state("StopAtBest", self.model, self.path)
-        why = (
-            f"no check of the last {self.wait} was better by a standard error"
-            if self._is_over()
-            else "training has ended"
-        )
+        if self._is_over():
+            why = f"no check of the last {self.wait} was better by a standard error"
         print(
-            f"Step {last.step}: {why}. The model is that of step {best.step}: "
-            f"{best.score:.0%} +- {best.error:.0%} of the distance is left "
-            f"({best.ab:.0%} from A to B, {best.ba:.0%} from B to A)."
+            f"Step {self._step}: {why}. The model is that of step {kept.step}: "
+            f"{kept.score:.0%} +- {kept.error:.0%} of the distance is left "
+            f"({kept.ab:.0%} from A to B, {kept.ba:.0%} from B to A)."
         )
 
     def _left(self, direction):
         """Measure the share of the distance that translations leave, and its error."""
-        made = self.model.translate(self.test[direction], direction)
-        real = self._features[direction[::-1]]
-        distance, error = kernel_inception_distance(self.extractor(made), real)
-        return distance / self._nothing, error / self._nothing
+        made = self.extractor(self.model.translate(self.test[direction], direction))
+        left = kernel_inception_distance(made, self._real[direction[::-1]])
+        return [number / self._nothing for number in left]
 
     def _is_over(self):
-        """Return whether the last checks were no better than those before them."""
         before, recent = self.checks[: -self.wait], self.checks[-self.wait :]
-        if not before:
-            return False
-        best = min(before, key=lambda check: check.score)
-        return min(check.score for check in recent) > best.score - best.error
-
-    def _notes(self):
-        return self.path.with_suffix(".json")
+        goal = best(before).score - best(before).error if before else math.inf
+        return best(recent).score > goal
