@@ -1,9 +1,9 @@
 """Does `StopAtBest` stop at the right time, and is what goes wrong named?
 
-    python benchmarks/quality/stopping.py trainings --steps 1500 --seeds 1 2 3 4 5
+    python benchmarks/quality/stopping.py trainings --steps 2400 --seeds 1 2 3 4 5
     python benchmarks/quality/stopping.py planted
 
-The first trains on drawn fruit and landscapes, at 64 pixels and to the end, and notes
+The first trains on drawn fruit and landscapes, at 48 pixels and to the end, and notes
 what `StopAtBest` would have done: when it would have stopped, and how far the state
 that it would have kept is from the best one of the whole training, both measured on
 images that it never saw. The second plants four failures, five times each, and looks
@@ -27,8 +27,8 @@ from gan_style.models import patch_discriminator, resnet_generator, unet_generat
 from gan_style.training import Diagnosis, StopAtBest
 from gan_style.training.stopping import best
 
-SHAPE = (64, 64, 3)
-VALIDATION = 32  # images of each domain; those after them are for the test
+SHAPE = (48, 48, 3)
+VALIDATION = 64  # images of each domain; those after them are for the test
 KINDS = ("fruit", "landscape")
 
 
@@ -125,7 +125,7 @@ class Watched(StopAtBest):
 
 def load(kind, seed, test_count):
     data = datasets.load(
-        f"samples/{kind}", 64, seed=seed, train_count=100, test_count=test_count
+        f"samples/{kind}", SHAPE[0], seed=seed, train_count=100, test_count=test_count
     )
     for _ in data.train:  # read or drawn now, not while time is taken
         pass
@@ -134,7 +134,7 @@ def load(kind, seed, test_count):
 
 
 def training(kind, seed, options):
-    data = load(kind, seed, VALIDATION + 48)
+    data = load(kind, seed, 2 * VALIDATION)
     model = cyclegan(kind, seed)
     path = options.results / f"{kind}-{seed}.keras"
     watch = Watched(path, data, options.every, options.patience)
@@ -170,9 +170,9 @@ def main():
     )
     add = parser.add_argument
     add("what", choices=("trainings", "planted"))
-    add("--steps", type=int, default=1500)
+    add("--steps", type=int, default=2400)
     add("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
-    add("--every", type=int, default=75)
+    add("--every", type=int, default=80)
     add("--patience", type=int, default=6)
     add("--results", type=Path, default=Path("outputs/stopping"))
     options = parser.parse_args()
