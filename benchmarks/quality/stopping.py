@@ -173,7 +173,7 @@ def main():
     add("--steps", type=int, default=2400)
     add("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     add("--every", type=int, default=80)
-    add("--patience", type=int, default=6)
+    add("--patience", type=int, default=8)
     add("--results", type=Path, default=Path("outputs/stopping"))
     options = parser.parse_args()
     options.results.mkdir(parents=True, exist_ok=True)

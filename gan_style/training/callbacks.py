@@ -111,7 +111,7 @@ class TranslationGrid(_Figures):
     def _rows(self):
         translate, (a, b) = self.model.translate, self.names
         titles, rows = ["original", "translated"], []
-        row_titles = [f"{a} to {b}"] * len(self.test_a)
+        row_titles = [f"to {b}"] * len(self.test_a)
         if hasattr(self.model, "generator"):  # of a Pix2Pix
             rows += zip(self.test_a, translate(self.test_a), self.test_b, strict=True)
             return [*titles, "ground truth"], rows, row_titles
@@ -119,7 +119,7 @@ class TranslationGrid(_Figures):
             translated = translate(images, there)
             made = translated, translate(translated, back), translate(images, back)
             rows += zip(images, *made, strict=True)
-        row_titles += [f"{b} to {a}"] * len(self.test_b)
+        row_titles += [f"to {a}"] * len(self.test_b)
         return [*titles, "reconstructed", "identity"], rows, row_titles
 
 

@@ -61,7 +61,7 @@ class StopAtBest(Diagnosis):
     """
 
     def __init__(
-        self, path, validation_a, validation_b, every=100, patience=5, extractor=None
+        self, path, validation_a, validation_b, every=100, patience=8, extractor=None
     ):
         super().__init__(validation_a, validation_b, every)
         self.path = check_path("StopAtBest", "path", path).with_suffix(".keras")
