@@ -100,7 +100,7 @@ class Diagnosis(keras.callbacks.Callback):
         self._overflown = False
         if self._good is None:
             self._keep_if_good()
-            self._checked_step = self._step
+            self._checked_step = self._step - self._step % self.every
 
     def on_train_batch_end(self, batch, logs=None):
         self._step = self._epoch_step + batch + 1
@@ -143,8 +143,9 @@ class Diagnosis(keras.callbacks.Callback):
             self._note(correlation < -0.3, step, "inverted", direction, correlation)
             ratio = diversity_ratio(images, translated)
             self._note(ratio < 0.1, step, "collapsed", direction, ratio)
-            change = np.abs(np.float64(translated) - images).mean() / np.std(images)
-            self._note(change < 0.02, step, "unchanged", direction, change)
+            if translated.shape == images.shape:  # channels may differ
+                change = np.abs(np.float64(translated) - images).mean() / np.std(images)
+                self._note(change < 0.02, step, "unchanged", direction, change)
 
     def _note(self, seen, step, kind, where, *measured):
         times = self._in_a_row[kind, where] + 1 if seen else 0

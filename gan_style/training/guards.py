@@ -222,9 +222,12 @@ class KeepInStep(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self.model.follow_weights()
         self.trained = int(self.model.steps_done.numpy())
+        optimizers = self.model.optimizer.optimizers
+        self.made = [(o, int(o.iterations.numpy())) for o in optimizers]
 
     def on_train_end(self, logs=None):
         self.model.follow_weights()
         steps = int(self.model.steps_done.numpy())
-        for optimizer in self.model.optimizer.optimizers:
-            optimizer.iterations.assign_sub(getattr(self, "trained", steps) - steps)
+        for optimizer, made in getattr(self, "made", ()):
+            if made == int(optimizer.iterations.numpy()):  # else restored, as well
+                optimizer.iterations.assign_sub(self.trained - steps)

@@ -1,6 +1,7 @@
 """Every failure that Diagnosis knows is provoked, and a healthy training is not."""
 
 import functools
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -112,6 +113,13 @@ class TestUnchanged:
         found = trained(lines([0.99, 0.9, 1, 1]), diagnosis(), "unchanged")
         assert [f[:3] for f in found] == [(4, "unchanged", "ab")]
         assert "(changed by 0.8% of their deviation)" in found[0].sentence
+
+    def test_needs_no_images_of_one_shape(self):
+        grey = SimpleNamespace(translate=lambda images, way: images[..., :1])
+        callback = diagnosis(8, 3)
+        callback.set_model(grey)
+        callback.look_at_images(2)
+        assert not callback.findings
 
 
 class TestDiscriminatorSilent:

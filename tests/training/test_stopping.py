@@ -78,12 +78,6 @@ class TestScore:
         assert 0.1 < scores[1] < 0.5 and abs(scores[2]) < 0.05
         assert all(check.error > 0 for check in stop.checks)
 
-    def test_is_the_mean_of_both_directions(self, lines, tmp_path):
-        stop = stop_at_best(tmp_path)
-        trained(lines, [0.5], stop)
-        (check,) = stop.checks
-        assert check.score == pytest.approx((check.ab + check.ba) / 2)
-
 
 class TestStop:
     def test_gives_the_model_the_best_state(self, lines, tmp_path, capsys):
@@ -111,6 +105,17 @@ class TestStop:
         trained(lines, [0.0] * 5, stop)
         assert {"unchanged"} <= {finding.kind for finding in stop.findings}
         assert "images come out as they are" in capsys.readouterr().out
+
+    def test_leaves_optimizers_at_the_step_of_the_best_state(self, tmp_path):
+        model = straight_lines(pool_size=0, average_decay=None)
+        model.compile()
+        trained(model, [0.0, 1.0, 0.5, 0.2, 0.8, 1.0], stop_at_best(tmp_path))
+        made = [int(o.iterations.numpy()) for o in model.optimizer.optimizers]
+        assert made == [2, 2] == 2 * [int(model.steps_done)]
+
+    def test_says_that_there_was_no_check(self, lines, tmp_path, capsys):
+        trained(lines, [1.0, 0.0], stop_at_best(tmp_path, every=3))
+        assert "no check, as 3 steps were not made" in capsys.readouterr().out
 
 
 class TestResume:
@@ -144,6 +149,31 @@ class TestResume:
         )
         assert all_equal(*(m.generator_ab.get_weights() for m in (model, again)))
 
+    def test_the_same_script_again_gives_the_best_state_again(self, data, tmp_path):
+        first, _ = self.run(data, tmp_path, 4)
+        again, model = self.run(data, tmp_path, 4)
+        assert again.checks == first.checks
+        assert int(model.steps_done) == best(first.checks).step
+
+    def test_checks_fall_on_the_same_steps(self, data, tmp_path):
+        """Whatever step the training resumes at: here 4, of epochs of 3 steps."""
+        model = small(16, pool_size=2)
+        model.compile()
+        saving = SaveAndResume(tmp_path / "training.keras", every=4)
+
+        class PowerCut(keras.callbacks.Callback):
+            def on_train_batch_end(self, batch, logs=None):
+                if int(self.model.steps_done) == 5:
+                    raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            callbacks = [saving, PowerCut()]
+            model.fit(data.train, epochs=4, callbacks=callbacks, verbose=0)
+        resumed, _ = self.run(data, tmp_path, 4)
+        straight, _ = self.run(data, tmp_path / "straight", 4)
+        assert [check.step for check in resumed.checks] == [6, 9, 12]
+        assert resumed.checks == straight.checks[1:]
+
     def test_a_training_from_the_start_forgets_the_checks(self, data, tmp_path):
         self.run(data, tmp_path, 1)
         (tmp_path / "training.keras").unlink()
@@ -156,6 +186,11 @@ class TestResume:
             (tmp_path / "best.json").write_text(text)
             with pytest.raises(ValueError, match="best.json.*written by StopAtBest"):
                 self.run(data, tmp_path, 2)
+
+
+def test_refuses_another_suffix(tmp_path):
+    with pytest.raises(ValueError, match="path is best.h5, but must be a .keras file"):
+        StopAtBest("best.h5", A, B)
 
 
 @pytest.mark.parametrize("name", ["every", "patience"])
