@@ -1,6 +1,7 @@
 """Two domains of images, wherever they come from, as training and test sets."""
 
 import warnings
+from functools import cached_property
 
 from gan_style.datasets import downloads, samples, sources
 from gan_style.datasets.pipeline import Images, TrainingCursor, evaluation_set
@@ -96,7 +97,7 @@ def load(
     testing = sum(map(len, parts[2:])) * image_size**2 * 3
     keep = training + testing <= cache
     images = [Images(part, image_size, keep and i > 1) for i, part in enumerate(parts)]
-    truths = [None if x is None else Images(x, image_size, True) for x in truths]
+    truths = [None if one is None else Images(one, image_size) for one in truths]
     test = evaluation_set(*images[2:], batch_size)
     return Data(names, train, test, images, truths, [*messages.values()])
 
@@ -114,8 +115,8 @@ class Data:
         train_a, train_b, test_a, test_b: sequences of uint8 `(image_size, image_size,
             3)` images, read when they are asked for; a slice, a list of indices or a
             mask gives one array.
-        truth_ab, truth_ba: for samples, such sequences of the ground truth: what a
-            perfect translation of `test_a` and `test_b` looks like; else None.
+        truth_ab, truth_ba: for samples, the ground truth: what a perfect translation
+            of `test_a` and `test_b` looks like, uint8 arrays; else None.
         steps_per_epoch, image_size: batches of an epoch, and the side of the images.
         skipped: messages, each naming an image that is not used: it cannot be read, is
             of another kind, or lies in a subfolder.
@@ -125,8 +126,10 @@ class Data:
         self.names, self.train, self.test, self.skipped = names, train, test, skipped
         self.train_a, self.train_b, self.test_a, self.test_b = images
         self.steps_per_epoch = train.cursor.steps_per_epoch
-        self.truth_ab, self.truth_ba = truths
-        self.image_size = self.test_a.size
+        self.image_size, self._truths = self.test_a.size, truths
+
+    truth_ab = cached_property(lambda self: self._truths[0] and self._truths[0][:])
+    truth_ba = cached_property(lambda self: self._truths[1] and self._truths[1][:])
 
     def __repr__(self):
         a, b = self.names

@@ -15,10 +15,7 @@ from gan_style.utils.files import atomic_write
 
 
 class Check(NamedTuple):
-    """A look at validation images: how much of the distance translations leave.
-
-    1 is left by doing nothing, and 0 where they cannot be told from real images.
-    """
+    """A look at validation images: 1 is the score of doing nothing, and 0 the best."""
 
     step: int
     score: float  # the mean of both directions
@@ -35,7 +32,6 @@ class StopAtBest(Diagnosis):
     Inception Distances to the real ones; `checks` lists them. Training ends, and says
     why, when `patience` checks in a row have not lowered the best score by its standard
     error. Then the model gets the best state, all of it. Prints as `Diagnosis` does.
-
     Report on other images than these, lest the choice flatters. With `SaveAndResume`
     before it, an interrupted training continues the checks.
 

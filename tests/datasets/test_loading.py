@@ -597,6 +597,7 @@ class TestSources:
             f"samples/{kind}", 32, train_count=4, test_count=3, swap=True
         )
         np.testing.assert_array_equal(swapped.test_a[:], data.test_b[:])
+        assert isinstance(data.truth_ab, np.ndarray)
         np.testing.assert_array_equal(swapped.truth_ab, data.truth_ba)
         np.testing.assert_array_equal(swapped.truth_ba, data.truth_ab)
 
