@@ -69,9 +69,9 @@ def changes_little(network):
     return keras.Model(network.input, layers.add([network.input, painted]))
 
 
-def sees_nothing(network):
-    black = layers.Rescaling(0.0)(images := keras.Input(SHAPE))
-    return keras.Model(images, network(black))
+def fades(network):
+    """What it paints, with a fiftieth of its contrast: nearly the same grey for all."""
+    return after(network, layers.Rescaling(0.02))
 
 
 def inverts(network):
@@ -85,7 +85,7 @@ PLANTED = {
     None: lambda network: network,
     "discriminator silent": lambda network: network,
     "unchanged": changes_little,
-    "collapsed": sees_nothing,
+    "collapsed": fades,
     "inverted": inverts,
 }
 
@@ -169,6 +169,7 @@ def main():
     )
     add = parser.add_argument
     add("what", choices=("trainings", "planted"))
+    add("--failures", nargs="+", default=[*PLANTED][1:], choices=[*PLANTED][1:])
     add("--steps", type=int, default=2400)
     add("--kinds", nargs="+", default=KINDS, choices=KINDS)
     add("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
@@ -179,13 +180,13 @@ def main():
     options.results.mkdir(parents=True, exist_ok=True)
     if options.what == "planted":
         named = 0
-        for failure in [*PLANTED][1:]:
+        for failure in options.failures:
             for kind, seed in [(k, s) for k in KINDS for s in (1, 2, 3)][:5]:
                 found = planted(kind, seed, failure)
                 named += any(failure == name for _, name, _ in found)
                 print(f"{failure}, {kind}, seed {seed}: {found}", flush=True)
                 keras.utils.clear_session()
-        print(f"named: {named} of 20")
+        print(f"named: {named} of {5 * len(options.failures)}")
         return
     print("| data | seed | stopped | kept | left, test | best, test | error |")
     for kind in options.kinds:

@@ -73,6 +73,7 @@ def neural_style(photograph, painting, size, seconds):
         style_weight=1.0,
         style_layers=style,
         total_variation_weight=1e-3,
+        total_variation_power=0.5,  # sums absolute differences
     )
     run = {"steps": 1000, "scales": [size], "initial": "noise", "progress": False}
     return transfer.run(**run, callbacks=[Until(seconds)])
