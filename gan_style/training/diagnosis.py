@@ -100,6 +100,7 @@ class Diagnosis(keras.callbacks.Callback):
         self._overflown = False
         if self._good is None:
             self._keep_if_good()
+            # So that a resumed training is checked at the same steps.
             self._checked_step = self._step - self._step % self.every
 
     def on_train_batch_end(self, batch, logs=None):
