@@ -18,9 +18,9 @@ _MOODS = (
 )
 _LAND = ((1.0, 1.0, 0.96), (1.0, 1.0, 0.98), (1.05, 0.96, 0.84))
 _DEEP = ((0.10, 0.22, 0.30), (0.12, 0.26, 0.30), (0.13, 0.20, 0.30))
-# Of the painting: strokes a side of the grid, length over what fits, width, bare share
-_LAYERS = ((13, 1.6, 0.066, 0.0), (22, 1.1, 0.038, 0.0), (36, 0.75, 0.024, 0.25))
-_BROKEN = np.array([[5, -2, 6], [-4, 2, 6], [6, 3, -5], [-2, 5, -3], [0, 0, 0]]) / 100
+# Of the painting: strokes a side of the grid, length over what fits, width
+_LAYERS = (11, 2.0, 0.085), (20, 1.3, 0.05), (40, 0.8, 0.026)
+_DAB = np.array((0.22, 0.18, 0.10))  # how much lighter, and warmer, where the grain is
 
 
 def landscape(kind, seed, size=128):
@@ -49,15 +49,16 @@ def landscape(kind, seed, size=128):
     seed, size = checked("landscape", seed, size)
     view = Landscape(size, 11, seed)
     if kind == "painting":
-        return finish(_paint(view, SampleRNG(12, seed)))
-    grain = 0.016 * (SampleRNG(11, seed, 1).array(size, size) - 0.5)
-    return finish(view.image + grain[..., None])
+        return finish(paint_strokes(view, SampleRNG(12, seed)))
+    fine = 0.016 * (SampleRNG(11, seed, 1).array(size, size) - 0.5)
+    return finish(view.image + (fine + 0.06 * view.grain)[..., None])
 
 
 class Landscape(Sketch):
     """A view and, for whoever paints it, how its forms run.
 
     `angle` is in radians from the x axis downwards, `reach` how long a stroke fits.
+    `grain`, of the film, is where a painter lays on lighter dabs, or darker ones.
     """
 
     def __init__(self, size, *key):
@@ -85,6 +86,7 @@ class Landscape(Sketch):
         if self.chance(0.30):
             side, foot = self.choice((0.06, 0.94)), self.between(1.0, 1.08)
             self._tree(side, foot, self.between(0.6, 0.85), 0.3, haze=0)
+        self.grain = self.noise(24)
 
     def _put(self, colour, share, angle=None, reach=None, part=...):
         self.image[part] = mix(self.image[part], colour, share)
@@ -276,13 +278,13 @@ def _impressionist_palette(image):
     return colour
 
 
-def _paint(motif, rng):
+def paint_strokes(motif, rng):
     """Paint a `Landscape` in strokes; returns float `(size, size, 3)`."""
     size = len(motif.image)
     colours = _impressionist_palette(motif.image)
     wash = ndimage.gaussian_filter(colours, (0.012 * size, 0.012 * size, 0))
     canvas = Canvas(size, mix(wash, (0.90, 0.86, 0.76), np.full((size, size), 0.3)))
-    for side, stretch, width, bare in _LAYERS:
+    for side, stretch, width in _LAYERS:
         blur = 0.35 * width * size
         seen = ndimage.gaussian_filter(colours, (blur, blur, 0))
         jitter = rng.array(5, side**2)
@@ -290,13 +292,11 @@ def _paint(motif, rng):
         at = places(size, row, column)
         length = motif.reach[at] * stretch * (0.7 + 0.6 * jitter[2])
         thick = width * (0.75 + 0.5 * jitter[3])
-        broken = _BROKEN[(jitter[4] * len(_BROKEN)).astype(int)]
-        tone = 0.035 * (rng.array(side**2) - 0.5)
-        colour = seen[at] + 0.35 * broken + tone[:, None]
+        tone = _DAB * motif.grain[at][:, None] + 0.035 * (jitter[4, :, None] - 0.5)
         column = column - 0.5 * length * np.cos(motif.angle[at])
         row = row - 0.5 * length * np.sin(motif.angle[at])
-        strokes = column, row, length, thick, colour
+        strokes = column, row, length, thick, seen[at] + tone
         # Short strokes on long ones: a painter ends with the detail.
-        for some in np.array_split(np.argsort(-length)[int(bare * side**2) :], 4):
+        for some in np.array_split(np.argsort(-length), 4):
             canvas.lay(rng, motif.angle, *(part[some] for part in strokes), 0.11)
     return canvas.image(relief=0.08)
