@@ -97,7 +97,7 @@ def load(
     testing = sum(map(len, parts[2:])) * image_size**2 * 3
     keep = training + testing <= cache
     images = [Images(part, image_size, keep and i > 1) for i, part in enumerate(parts)]
-    truths = [None if one is None else Images(one, image_size) for one in truths]
+    truths = [one if one is None else [Images(one, image_size)] for one in truths]
     test = evaluation_set(*images[2:], batch_size)
     return Data(names, train, test, images, truths, [*messages.values()])
 
@@ -128,8 +128,8 @@ class Data:
         self.steps_per_epoch = train.cursor.steps_per_epoch
         self.image_size, self._truths = self.test_a.size, truths
 
-    truth_ab = cached_property(lambda self: self._truths[0] and self._truths[0][:])
-    truth_ba = cached_property(lambda self: self._truths[1] and self._truths[1][:])
+    truth_ab = cached_property(lambda self: self._truths[0] and self._truths[0][0][:])
+    truth_ba = cached_property(lambda self: self._truths[1] and self._truths[1][0][:])
 
     def __repr__(self):
         a, b = self.names

@@ -608,6 +608,11 @@ class TestSources:
         everything = np.concatenate([np.asarray(s) for s in sets])
         assert len({image.tobytes() for image in everything}) == 180
 
+    def test_no_test_images_have_an_empty_truth(self):
+        data = datasets.load("samples/fruit", 16, train_count=2, test_count=0)
+        assert isinstance(data.truth_ab, np.ndarray)
+        assert data.truth_ab.shape == (0, 16, 16, 3)
+
     def test_photographs_have_no_truth(self, folder):
         assert load(folder).truth_ab is None and load(folder).truth_ba is None
 
