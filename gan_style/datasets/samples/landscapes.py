@@ -26,8 +26,8 @@ _DAB = np.array((0.22, 0.18, 0.10))  # how much lighter, and warmer, where the g
 def landscape(kind, seed, size=128):
     """Draw a landscape, photographed or painted.
 
-    The same seed is the same motif for both kinds: a true pair. The painting lays
-    an impressionist palette on the canvas in strokes that follow the forms.
+    The same seed is the same motif for both kinds: a true pair. The painting's strokes
+    follow the forms, and their tone the photograph's grain.
 
     Args:
         kind: "photograph" or "painting".
