@@ -2,6 +2,11 @@
 
     python benchmarks/quality/monet.py ../shared/data/monet2photo --steps 3000
 
+or, for the networks and steps of chapter 2's `medium` (hours on a CPU):
+
+    python benchmarks/quality/monet.py ../shared/data/monet2photo --steps 30000 \\
+        --filters 32 --blocks 6 --discriminator-filters 64 --rate 2e-4
+
 The folder is laid out as monet2photo: trainA, testA with paintings, trainB, testB with
 photographs. It writes `training.keras`, which an interrupted training resumes from, and
 `monet.jpg` to `--output`. The figure's photographs are scikit-image's; the paintings in
@@ -34,7 +39,7 @@ EPOCH = 250  # steps
 SHOWN = 208  # pixels of an image in the figure
 
 
-def cyclegan(steps, filters, blocks):
+def cyclegan(steps, filters, blocks, discriminator_filters, rate):
     shape = (SIDE, SIDE, 3)
     options = {"upsampling": "nearest", "gate": 0.5}
     generators = [
@@ -42,7 +47,8 @@ def cyclegan(steps, filters, blocks):
         for name in ("ab", "ba")
     ]
     discriminators = [
-        patch_discriminator(shape, 32, name=name, detail=2.0) for name in ("da", "db")
+        patch_discriminator(shape, discriminator_filters, name=name, detail=2.0)
+        for name in ("da", "db")
     ]
     model = CycleGAN(
         *generators,
@@ -52,7 +58,7 @@ def cyclegan(steps, filters, blocks):
         average_decay=0.999,
         seed=1,
     )
-    schedule = constant_then_linear(4e-4, steps // 2, steps - steps // 2)
+    schedule = constant_then_linear(rate, steps // 2, steps - steps // 2)
     model.compile(*(keras.optimizers.Adam(schedule, beta_1=0.5) for _ in range(2)))
     return model
 
@@ -69,6 +75,8 @@ def main():
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--filters", type=int, default=24)
     parser.add_argument("--blocks", type=int, default=4)
+    parser.add_argument("--discriminator-filters", type=int, default=32)
+    parser.add_argument("--rate", type=float, default=4e-4)
     parser.add_argument("--paintings", type=int, nargs=3, default=(48, 96, 144))
     parser.add_argument("--output", type=Path, default=Path("outputs/monet"))
     options = parser.parse_args()
@@ -77,7 +85,8 @@ def main():
     keras.config.set_dtype_policy(recommend().policy)
     data = datasets.load(options.folder, SIDE, seed=1, swap=True)
     print(data)
-    model = cyclegan(options.steps, options.filters, options.blocks)
+    networks = options.filters, options.blocks, options.discriminator_filters
+    model = cyclegan(options.steps, *networks, options.rate)
     saved, begun = SaveAndResume(options.output / "training.keras"), time.perf_counter()
     epochs = options.steps // EPOCH
     model.fit(
