@@ -17,8 +17,9 @@ from matplotlib.figure import Figure
 
 
 def points(runs, speed, measure):
-    """Lists of (seconds, value) by method, in the order of the last value."""
-    seconds = {run["run"]["method"]: run["seconds_per_step"] for run in speed}
+    """Lists of (seconds, value) by method."""
+    timed = (run for run in speed if run["run"]["method"] != BASELINES)
+    seconds = {run["run"]["method"]: run["seconds_per_step"] for run in timed}
     found = {}
     for run in runs:
         method, steps = run["run"]["method"], run["run"]["steps"]
@@ -26,11 +27,10 @@ def points(runs, speed, measure):
             time = steps * sum(seconds[method].values())
             value = run["judged"]["ab"]["translated"][measure]
             found.setdefault(method, {}).setdefault(time, []).append(value)
-    lines = {
+    return {
         method: sorted((time, mean(values)) for time, values in times.items())
         for method, times in found.items()
     }
-    return dict(sorted(lines.items(), key=lambda line: line[1][-1][1]))
 
 
 def mean(values):
@@ -48,7 +48,8 @@ def main():
         for folder in (options.results, options.speed)
     )
     base = [run for run in runs if run["run"]["method"] == BASELINES]
-    kid = min(v["vgg16"] for k, v in base[0]["judged"]["ab"].items() if "real" not in k)
+    untaught = {k: v for k, v in base[0]["judged"]["ab"].items() if "real" not in k}
+    kid = min(v["vgg16"][0] for v in untaught.values())
     figure = Figure((9, 3.8), dpi=110, layout="constrained")
     for place, (measure, name, best) in enumerate(
         (
@@ -59,15 +60,16 @@ def main():
     ):
         axes = figure.add_subplot(1, 2, place, xlabel="seconds of training, two cores")
         axes.set_ylabel(name)
-        for method, line in points(runs, speed, measure).items():
+        for method, line in sorted(points(runs, speed, measure).items()):
             axes.plot(*zip(*line, strict=True), marker="o", ms=4, label=method)
             print(measure, method, [(round(t), round(v, 1)) for t, v in line])
         axes.axhline(best, color="#555555", ls="--", lw=1, label="best baseline")
-        axes.set_ylim(0, 1.6 * best)
+        axes.set(xlim=(0, None), ylim=(0, 1.3 * best))
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
-    figure.axes[1].legend(frameon=False, fontsize=9)
-    figure.suptitle("Apples to oranges, drawn fruit of 128 pixels: quality over time")
+    lines = figure.axes[0].get_legend_handles_labels()
+    figure.legend(*lines, frameon=False, loc="outside right upper", fontsize=9)
+    figure.suptitle("Apples to oranges, drawn fruit, 128 pixels: quality over time")
     figure.savefig(options.figure)
 
 
