@@ -64,7 +64,7 @@ def main():
             axes.plot(*zip(*line, strict=True), marker="o", ms=4, label=method)
             print(measure, method, [(round(t), round(v, 1)) for t, v in line])
         axes.axhline(best, color="#555555", ls="--", lw=1, label="best baseline")
-        axes.set(xlim=(0, None), ylim=(0, 1.3 * best))
+        axes.set(xlim=(0, None), ylim=(0, 1.6 * best))
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
     lines = figure.axes[0].get_legend_handles_labels()
