@@ -3,9 +3,11 @@
     python benchmarks/quality/compare.py --results outputs/speed --steps 8 --methods ...
     python benchmarks/quality/curve.py outputs/quality outputs/speed curve.png
 
-A point is a training of its own, at its last state; its seconds are its steps times the
-seconds per step of a run in the second folder, which was made alone on the machine. So
-the trainings themselves may share it. Several seeds are one point, their mean.
+A point is a training of its own on drawn fruit of 128 pixels, at its last state. Its
+seconds are its steps times the seconds per step of a run in the second folder, which
+was made alone on the machine. So the trainings themselves may share it. Several seeds
+are one point, their mean, with their deviation; one seed has the error of the choice
+of images.
 """
 
 import argparse
@@ -15,9 +17,16 @@ from pathlib import Path
 from compare import BASELINES, best_paired, read
 from matplotlib.figure import Figure
 
+DATA = {"data": "samples/fruit", "size": 128, "train": 100}
+MEASURES = {
+    "paired": "levels from the ground truth",
+    "vgg16": "1000 x KID (VGG16)",
+    "lite1 deep": "1000 x KID (EfficientNet-Lite1, deep)",
+}
+
 
 def points(runs, speed, measure):
-    """Lists of (seconds, value) by method."""
+    """Lists of (seconds, value, error) by method."""
     timed = (run for run in speed if run["run"]["method"] != BASELINES)
     seconds = {run["run"]["method"]: run["seconds_per_step"] for run in timed}
     found = {}
@@ -28,13 +37,25 @@ def points(runs, speed, measure):
             value = run["judged"]["ab"]["translated"][measure]
             found.setdefault(method, {}).setdefault(time, []).append(value)
     return {
-        method: sorted((time, mean(values)) for time, values in times.items())
+        method: sorted((time, *summary(values)) for time, values in times.items())
         for method, times in found.items()
     }
 
 
-def mean(values):
-    return statistics.mean(v if isinstance(v, float) else v[0] for v in values)
+def summary(values):
+    """The mean over seeds and their deviation, or one seed's value and its error."""
+    pairs = [(v, 0.0) if isinstance(v, float) else v for v in values]
+    if len(pairs) == 1:
+        return pairs[0]
+    values = [value for value, _ in pairs]
+    return statistics.mean(values), statistics.stdev(values)
+
+
+def best_baseline(base, measure):
+    if measure == "paired":
+        return best_paired(base, "ab")
+    untaught = base[0]["judged"]["ab"].items()
+    return min(value[measure][0] for name, value in untaught if "real" not in name)
 
 
 def main():
@@ -44,27 +65,28 @@ def main():
     parser.add_argument("figure", type=Path)
     options = parser.parse_args()
     runs, speed = (
-        [*read(folder / "runs.jsonl").values()]
+        [
+            run
+            for run in read(folder / "runs.jsonl").values()
+            if DATA.items() <= run["run"].items()
+        ]
         for folder in (options.results, options.speed)
     )
     base = [run for run in runs if run["run"]["method"] == BASELINES]
-    untaught = {k: v for k, v in base[0]["judged"]["ab"].items() if "real" not in k}
-    kid = min(v["vgg16"][0] for v in untaught.values())
-    figure = Figure((9, 3.8), dpi=110, layout="constrained")
-    for place, (measure, name, best) in enumerate(
-        (
-            ("paired", "levels from the ground truth", best_paired(base, "ab")),
-            ("vgg16", "1000 x KID (VGG16)", kid),
-        ),
-        1,
-    ):
-        axes = figure.add_subplot(1, 2, place, xlabel="seconds of training, two cores")
+    figure = Figure((11.5, 3.8), dpi=110, layout="constrained")
+    for place, (measure, name) in enumerate(MEASURES.items(), 1):
+        best = best_baseline(base, measure)
+        axes = figure.add_subplot(1, 3, place, xlabel="seconds of training, two cores")
         axes.set_ylabel(name)
         for method, line in sorted(points(runs, speed, measure).items()):
-            axes.plot(*zip(*line, strict=True), marker="o", ms=4, label=method)
-            print(measure, method, [(round(t), round(v, 1)) for t, v in line])
+            times, values, errors = zip(*line, strict=True)
+            style = {"marker": "o", "ms": 4, "capsize": 2}
+            axes.errorbar(times, values, errors, label=method, **style)
+            print(measure, method, [(round(t), round(v, 1)) for t, v, _ in line])
         axes.axhline(best, color="#555555", ls="--", lw=1, label="best baseline")
-        axes.set(xlim=(0, None), ylim=(0, 1.6 * best))
+        axes.set(
+            xlim=(0, None), ylim=(0, (1.6 if measure != "lite1 deep" else 2.8) * best)
+        )
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
     lines = figure.axes[0].get_legend_handles_labels()

@@ -201,7 +201,7 @@ def loss_curves(history, names=("A", "B")):
         unit = unit if keys[0] in labels else "loss"
         axes.set(xlabel="epoch", ylabel=unit, ylim=(0, None))
         axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.legend(frameon=False, fontsize=9)
+        axes.legend(edgecolor="none", fontsize=9)
         _finish(axes, _TITLES.get(panel, panel))
     return figure
 

@@ -1,7 +1,7 @@
 """Pix2Pix on true pairs, in one direction: what could be reached (drawn data only).
 
 Isola et al. (2017), by this package's `Pix2Pix`, with the U-Net and the rate of
-chapter 1, so that only the pairs differ.
+chapter 1; `gate` as in `ours`. Its weights are not averaged.
 """
 
 import tensorflow as tf
@@ -21,10 +21,11 @@ def build(
     rate=5e-4,
     beta=0.5,
     constant=1 / 3,
+    gate=False,
     direction="ab",
 ):
     model = Pix2Pix(
-        generator(network, shape, filters, blocks),
+        generator(network, shape, filters, blocks, gate=gate),
         patch_discriminator((*shape[:2], 2 * shape[2]), 32),
     )
     model.compile(*(adam(rate, beta, constant, progress) for _ in range(2)))
