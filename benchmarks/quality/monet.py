@@ -1,16 +1,19 @@
 """Trains chapter 2's networks on Monet's paintings, measures them, and draws a figure.
 
-    python benchmarks/quality/monet.py ../shared/data/monet2photo --steps 3000
+    python benchmarks/quality/monet.py ../shared/data/monet2photo
 
-or, for the networks and steps of chapter 2's `medium` (hours on a CPU):
+for the networks, rate and 10,000 steps of chapter 2's `medium` (1.5 hours on two cores
+with AVX-512), or smaller, in 19 minutes:
 
-    python benchmarks/quality/monet.py ../shared/data/monet2photo --steps 30000 \\
-        --filters 32 --blocks 6 --discriminator-filters 64 --rate 2e-4
+    python benchmarks/quality/monet.py ../shared/data/monet2photo --steps 3000 \\
+        --filters 24 --blocks 4 --discriminator-filters 32
 
 The folder is laid out as monet2photo: trainA, testA with paintings, trainB, testB with
 photographs. It writes `training.keras`, which an interrupted training resumes from, and
 `monet.jpg` to `--output`. The figure's photographs are scikit-image's; the paintings in
-its last row are those of the training set that `--paintings` counts.
+its last row are those of the training set that `--paintings` counts. Distances are to
+the paintings of the training set, since there are few others; `--rulers vgg16` needs no
+PyTorch.
 """
 
 import argparse
@@ -20,6 +23,7 @@ from pathlib import Path
 import keras
 import numpy as np
 from PIL import Image, ImageOps
+from rulers import RULERS, Judge, load_rulers
 from skimage import data as photographs
 
 from gan_style import (
@@ -72,12 +76,13 @@ def square(image):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", help="laid out as monet2photo")
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--filters", type=int, default=24)
-    parser.add_argument("--blocks", type=int, default=4)
-    parser.add_argument("--discriminator-filters", type=int, default=32)
+    parser.add_argument("--steps", type=int, default=10_000)
+    parser.add_argument("--filters", type=int, default=32)
+    parser.add_argument("--blocks", type=int, default=6)
+    parser.add_argument("--discriminator-filters", type=int, default=64)
     parser.add_argument("--rate", type=float, default=4e-4)
     parser.add_argument("--paintings", type=int, nargs=3, default=(48, 96, 144))
+    parser.add_argument("--rulers", nargs="+", default=RULERS, choices=RULERS)
     parser.add_argument("--output", type=Path, default=Path("outputs/monet"))
     options = parser.parse_args()
 
@@ -99,11 +104,11 @@ def main():
     candidates = {"CycleGAN": model.translate(photos, "ab")}
     candidates |= evaluation.baselines(photos, data.train_a[:], data.train_b[:])
     candidates["other paintings"] = data.test_b[:]
-    vgg = evaluation.image_features("vgg16")
-    real = vgg(data.train_b[:])
+    judge = Judge(load_rulers(options.rulers), data.train_b[:])
+    print(f"{'1000 x KID':40}", *(f"{ruler:>16}" for ruler in options.rulers))
     for name, images in candidates.items():
-        kid, error = evaluation.kernel_inception_distance(vgg(images), real)
-        print(f"{name:42}1000 x KID {1000 * kid:5.0f} +- {1000 * error:.0f}")
+        found = judge(images).values()
+        print(f"{name:40}", *(f"{kid:9.0f} +- {error:3.0f}" for kid, error in found))
 
     shown = [getattr(photographs, name)() for name in ("rocket", "coffee", "chelsea")]
     shown = [square(image) for image in shown]
