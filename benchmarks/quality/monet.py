@@ -40,7 +40,6 @@ from gan_style.utils.images import save_image
 
 SIDE = 128
 EPOCH = 250  # steps
-SHOWN = 208  # pixels of an image in the figure
 
 
 def cyclegan(steps, filters, blocks, discriminator_filters, rate):
@@ -68,8 +67,8 @@ def cyclegan(steps, filters, blocks, discriminator_filters, rate):
 
 
 def square(image):
-    """The middle of an image, as large as the figure shows it."""
-    size, method = (SHOWN, SHOWN), Image.Resampling.LANCZOS
+    """The middle of an image, as large as those of the training."""
+    size, method = (SIDE, SIDE), Image.Resampling.LANCZOS
     return np.asarray(ImageOps.fit(Image.fromarray(image), size, method))
 
 
@@ -113,11 +112,11 @@ def main():
     shown = [getattr(photographs, name)() for name in ("rocket", "coffee", "chelsea")]
     shown = [square(image) for image in shown]
     painted = [model.translate(image, "ab") for image in shown]
-    own = [square(data.train_b[number]) for number in options.paintings]
+    own = [data.train_b[number] for number in options.paintings]
     figure = evaluation.image_grid(
         [shown, painted, own],
         row_titles=["photograph", "CycleGAN", "Claude Monet"],
-        zoom=1,
+        zoom=2,
     )
     print(save_image(options.output / "monet.jpg", evaluation.rendered(figure)))
 
