@@ -73,7 +73,7 @@ def main():
         for folder in (options.results, options.speed)
     )
     base = [run for run in runs if run["run"]["method"] == BASELINES]
-    figure = Figure((11.5, 3.8), dpi=110, layout="constrained")
+    figure = Figure((11.5, 4.4), dpi=110, layout="constrained")
     for place, (measure, name) in enumerate(MEASURES.items(), 1):
         best = best_baseline(base, measure)
         axes = figure.add_subplot(1, 3, place, xlabel="seconds of training, two cores")
@@ -90,7 +90,7 @@ def main():
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
     lines = figure.axes[0].get_legend_handles_labels()
-    figure.legend(*lines, frameon=False, loc="outside right upper", fontsize=9)
+    figure.legend(*lines, frameon=False, loc="outside lower center", ncols=5)
     figure.suptitle("Apples to oranges, drawn fruit, 128 pixels: quality over time")
     figure.savefig(options.figure)
 
