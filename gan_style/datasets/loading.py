@@ -54,8 +54,8 @@ def load(
         unreadable: "error" stops at an image that cannot be read, and names it; "skip"
             reads all images now, and omits those, named in a warning and in `skipped`.
         swap: whether to exchange A and B.
-        cache_megabytes: the memory for scaled images: for all of training and testing,
-            or else all of training, if they fit; the rest is read when needed.
+        cache_megabytes: the memory for scaled images: for training and all that is
+            shown, or else for training alone, if they fit; others are read when needed.
 
     Returns:
         A `Data`.
@@ -94,9 +94,9 @@ def load(
     training = sum(map(len, parts[:2])) * larger**2 * 3 * 4 / 3
     scaled = [Images(part, larger, training <= cache, _LONGEST) for part in parts[:2]]
     train = TrainingCursor(scaled, image_size, batch_size, seed).dataset()
-    testing = sum(map(len, parts[2:])) * image_size**2 * 3
-    keep = training + testing <= cache
-    images = [Images(part, image_size, keep and i > 1) for i, part in enumerate(parts)]
+    shown = sum(map(len, parts)) * image_size**2 * 3
+    keep = training + shown <= cache
+    images = [Images(part, image_size, keep) for part in parts]
     truths = [one if one is None else [Images(one, image_size)] for one in truths]
     test = evaluation_set(*images[2:], batch_size)
     return Data(names, train, test, images, truths, [*messages.values()])
@@ -113,8 +113,8 @@ class Data:
             `CycleGAN.fit` sets.
         test: a `tf.data.Dataset` of such pairs of test images, not augmented.
         train_a, train_b, test_a, test_b: sequences of uint8 `(image_size, image_size,
-            3)` images, read when they are asked for; a slice, a list of indices or a
-            mask gives one array.
+            3)` images, read when they are first asked for; a slice, a list of indices
+            or a mask gives one array.
         truth_ab, truth_ba: for samples, the ground truth: what a perfect translation
             of `test_a` and `test_b` looks like, uint8 arrays; else None.
         steps_per_epoch, image_size: batches of an epoch, and the side of the images.

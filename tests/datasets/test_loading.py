@@ -198,15 +198,22 @@ class TestTraining:
             seen(read)
         assert "does not exist" in str(read.train.cursor.failure)
 
+    def test_training_images_that_were_shown_are_kept_too(self, folder):
+        data = load(folder)
+        shown = data.train_a[:]
+        for path in (folder / "trainA").iterdir():
+            path.unlink()
+        np.testing.assert_array_equal(data.train_a[:], shown)
+
     @pytest.mark.parametrize(
         ("megabytes", "training", "testing"),
-        [(1.0, True, True), (0.0115, True, False), (0.009, False, False)],
+        [(1.0, True, True), (0.0175, True, False), (0.009, False, False)],
     )
-    def test_test_images_count_in_the_memory(
+    def test_what_is_shown_counts_in_the_memory(
         self, folder, megabytes, training, testing
     ):
-        # 8 training images of 18 x 18, 4/3 of them, and 3 test images of 16 x 16:
-        # 10,368 and 2,304 bytes.
+        # 8 training images of 18 x 18, 4/3 of them, and all 11 of 16 x 16:
+        # 10,368 and 8,448 bytes.
         data = load(folder, cache_megabytes=megabytes)
         seen(data), list(data.test)
         for part in ("trainB", "testB"):
