@@ -42,7 +42,7 @@ SIDE = 128
 EPOCH = 250  # steps
 
 
-def cyclegan(steps, filters, blocks, discriminator_filters, rate):
+def cyclegan(steps, filters, blocks, discriminator_filters, rate, seed):
     shape = (SIDE, SIDE, 3)
     options = {"upsampling": "nearest", "gate": 0.5}
     generators = [
@@ -59,7 +59,7 @@ def cyclegan(steps, filters, blocks, discriminator_filters, rate):
         reconstruction_weight=2.0,
         identity_weight=0.5,
         average_decay=0.999,
-        seed=1,
+        seed=seed,
     )
     schedule = constant_then_linear(rate, steps // 2, steps - steps // 2)
     model.compile(*(keras.optimizers.Adam(schedule, beta_1=0.5) for _ in range(2)))
@@ -80,17 +80,18 @@ def main():
     parser.add_argument("--blocks", type=int, default=6)
     parser.add_argument("--discriminator-filters", type=int, default=64)
     parser.add_argument("--rate", type=float, default=4e-4)
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--paintings", type=int, nargs=3, default=(48, 96, 144))
     parser.add_argument("--rulers", nargs="+", default=RULERS, choices=RULERS)
     parser.add_argument("--output", type=Path, default=Path("outputs/monet"))
     options = parser.parse_args()
 
-    keras.utils.set_random_seed(1)
+    keras.utils.set_random_seed(options.seed)
     keras.config.set_dtype_policy(recommend().policy)
-    data = datasets.load(options.folder, SIDE, seed=1, swap=True)
+    data = datasets.load(options.folder, SIDE, seed=options.seed, swap=True)
     print(data)
     networks = options.filters, options.blocks, options.discriminator_filters
-    model = cyclegan(options.steps, *networks, options.rate)
+    model = cyclegan(options.steps, *networks, options.rate, options.seed)
     saved, begun = SaveAndResume(options.output / "training.keras"), time.perf_counter()
     epochs = options.steps // EPOCH
     model.fit(
