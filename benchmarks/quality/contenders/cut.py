@@ -6,7 +6,7 @@ place must be the most similar, by features of the generator's own encoder, laye
 layer (PatchNCE). CUT has weight 1, and the same loss for images of the target domain,
 which should stay; FastCUT has weight 10 and half of its images mirrored instead.
 
-Options: those of `ours` for networks, rate and discriminator; direction=ba.
+Options: those of `ours` for networks, gate, rate and discriminator; direction=ba.
 """
 
 import keras
@@ -33,9 +33,10 @@ def build(
     beta=0.5,
     judge_filters=None,
     antialias=False,
+    gate=False,
     **levers,
 ):
-    network_ab = generator(network, shape, filters, blocks, antialias)
+    network_ab = generator(network, shape, filters, blocks, antialias, gate)
     if network == "unet":
         names = [f"down_{level}_conv" for level in (1, 2, 3, 4)]
     else:
