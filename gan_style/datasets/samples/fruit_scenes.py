@@ -191,8 +191,10 @@ def _paint(scene, kind, fruit, skin, depths):
     halo = 0.38 * np.exp(-((np.maximum(distance - 0.97, 0) / 0.16) ** 2))
     part *= (1 - halo * smooth(-0.2, 0.6, down))[..., None]
     make = _apple_skin if kind == "apple" else _orange_skin
-    body = make(skin, scale, normal, pole, lamp, up, scene.bounce, depths)
-    part[:] = mix(part, body * scene.warmth, cover(distance - outline, scale))
+    share = cover(distance - outline, scale)
+    seen = share > 0
+    body = make(skin, scale, normal[seen], pole, lamp, up, scene.bounce, depths)
+    part[seen] = mix(part[seen], body * scene.warmth, share[seen])
     foot = pole[:2] * (0.80 if kind == "apple" else 0.96)
     if fruit.leaf:
         _leaf(part, u, v, foot, fruit.leaf, lamp, scale)
@@ -243,7 +245,7 @@ def _pores(rng, count=24):
 
 
 class _Surface:
-    """A fruit, seen: where on it each pixel lies, and the light there.
+    """A fruit, seen: where on it each of some pixels lies, and the light there.
 
     `dent` is depth and width of the pit at its pole, `rough` how far pores tilt it, and
     `gloss` powers and weights of what it mirrors.
@@ -256,9 +258,7 @@ class _Surface:
         away /= np.maximum(np.sin(self.angle), 1e-3)[..., None]
         side = np.array([0.0, pole[2], -pole[1]])
         self.longitude = np.arctan2(normal[..., 0], -(normal @ side))
-        self.across, self.down = (
-            np.arcsin(np.clip(normal[..., i], -1, 1)) for i in (0, 1)
-        )
+        self.across, self.down = np.arcsin(np.clip(normal[:, :2], -1, 1)).T
         across, down = _FINE * self.across, _FINE * self.down
         self.pores = depth = lookup(depths, down, across)
         right = lookup(depths, down, across + 1) - depth
