@@ -41,7 +41,7 @@ OURS = [
 METHODS = [
     *OURS,
     *(name + TINY for name in ("authors", "keras-io", "cut", "fastcut", "pix2pix")),
-    "fastcut+network=unet+filters=4+direction=ba",
+    "fastcut+gate+network=unet+filters=4+direction=ba",
     "cut+network=nearest+augment+features+spectral+antialias" + TINY,
 ]
 
