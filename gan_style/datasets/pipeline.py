@@ -36,7 +36,7 @@ class Images(collections.abc.Sequence):
         if chosen.ndim:
             empty = np.empty((0, self.size, self.size, 3), np.uint8)
             return np.stack([self[i] for i in chosen]) if chosen.size else empty
-        return self._image(int(chosen))
+        return self._image(int(chosen)).copy()  # what is kept stays as it is
 
     def __array__(self, dtype=None, copy=None):
         return np.asarray(self[:], dtype)

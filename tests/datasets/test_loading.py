@@ -205,6 +205,12 @@ class TestTraining:
             path.unlink()
         np.testing.assert_array_equal(data.train_a[:], shown)
 
+    def test_drawing_on_an_image_leaves_the_one_that_is_kept(self, folder):
+        data = load(folder)
+        before = data.train_a[:]
+        data.train_a[0][:] = 255
+        np.testing.assert_array_equal(data.train_a[:], before)
+
     @pytest.mark.parametrize(
         ("megabytes", "training", "testing"),
         [(1.0, True, True), (0.0175, True, False), (0.009, False, False)],
