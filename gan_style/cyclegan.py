@@ -8,7 +8,7 @@ identity, a pool of earlier fakes for the discriminators, Adam with beta_1 0.5.
 import keras
 from keras import ops
 
-from gan_style.hardware.memory import run_after
+from gan_style.hardware.memory import in_turn
 from gan_style.inference.translation import translate
 from gan_style.layers import ImagePool
 from gan_style.training.adversarial import AdversarialModel, averaged_copy
@@ -241,19 +241,17 @@ class CycleGAN(AdversarialModel):
     def train_step(self, data):
         a, b, count = self.unpack_pair(data)
 
-        # 1. The generators descend all six losses; the discriminators stay fixed. One
-        # direction runs after the other, so that only one holds memory at a time.
+        # 1. The generators descend all six losses; the discriminators stay fixed.
+        # With large images one direction waits for the other: only one holds memory.
         losses_ab, fake_b, gradients_ab = self.cycle_gradients("ab", a, b, count)
-        later_b, later_a = run_after(gradients_ab, b, a)
-        losses_ba, fake_a, gradients_ba = self.cycle_gradients(
-            "ba", later_b, later_a, count
-        )
+        later = in_turn(gradients_ab, b, a)
+        losses_ba, fake_a, gradients_ba = self.cycle_gradients("ba", *later, count)
         gradients = [x + y for x, y in zip(gradients_ab, gradients_ba, strict=True)]
         self.generator_optimizer.apply(gradients, self.generator_variables)
         self.update_averages()
 
         # 2. The discriminators learn real images from pooled fakes.
-        fake_a, fake_b = run_after(gradients, fake_a, fake_b)
+        fake_a, fake_b = in_turn(gradients, fake_a, fake_b)
         pooled_a = self.from_pool(self.pool_a, fake_a, count)
         pooled_b = self.from_pool(self.pool_b, fake_b, count)
         with self.tape_of("discriminator") as tape:

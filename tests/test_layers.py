@@ -139,6 +139,19 @@ class TestInstanceNormalization:
         want = gradient(tf.cast(x, "float64"), training=False)
         np.testing.assert_allclose(gradient(x, training=True), want, atol=2e-6)
 
+    @pytest.mark.parametrize("count", [1, 3, 6])
+    @pytest.mark.parametrize("known", [(), (0,), (1, 2), (0, 1, 2)])
+    def test_in_training_sizes_may_be_unknown(self, count, known):
+        x = 3 + 2 * normal(count, 8, 5, 4)
+        shape = [n if i in (*known, 3) else None for i, n in enumerate(x.shape)]
+        layer = InstanceNormalization()
+
+        @tf.function(input_signature=[tf.TensorSpec(shape)])
+        def forward(x):
+            return layer(x, training=True)
+
+        np.testing.assert_allclose(forward(x), layer(x), atol=1e-5)
+
     def test_has_no_weights(self):
         layer = InstanceNormalization()
         layer(normal(1, 4, 4, 3))

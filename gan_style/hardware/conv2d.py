@@ -85,22 +85,21 @@ def fast_norm(layer, images, training):
     if not (training and tensorflow) or images.dtype == "float64":
         return None
 
-    def batch_norm(images):
-        channels = tf.shape(images)[-1:]
-        scale = {"scale": tf.ones(channels), "offset": tf.zeros(channels)}
-        unused = {"mean": tf.zeros(0), "variance": tf.zeros(0)}
-        return tf.raw_ops.FusedBatchNormV3(
-            x=images, **scale, **unused, epsilon=layer.epsilon, is_training=True
-        ).y
+    def batch_norm(images, channels):  # few operations: tracing takes long enough
+        scale = {"scale": tf.ones([channels]), "offset": tf.zeros([channels])}
+        scale["mean"] = scale["variance"] = tf.zeros([0])  # unused
+        options = {"epsilon": layer.epsilon, "is_training": True}
+        return [tf.raw_ops.FusedBatchNormV3(x=x, **scale, **options).y for x in images]
 
     images = ops.cast(images, layer.compute_dtype)
+    batch, height, width, channels = ops.shape(images)
     if images.shape[0] in (1, 2, 3, 4):
-        singles = tf.split(images, images.shape[0])
-        return tf.concat([batch_norm(single) for single in singles], 0)
-    batch, height, width, channels = tf.unstack(tf.shape(images))
+        singles = [images] if batch == 1 else tf.split(images, batch)
+        return tf.concat(batch_norm(singles, channels), 0)
     merged = tf.transpose(images, (1, 2, 0, 3))
     merged = tf.reshape(merged, (1, height, width, batch * channels))
-    merged = tf.reshape(batch_norm(merged), (height, width, batch, channels))
+    (merged,) = batch_norm([merged], batch * channels)
+    merged = tf.reshape(merged, (height, width, batch, channels))
     return tf.ensure_shape(tf.transpose(merged, (2, 0, 1, 3)), images.shape)
 
 

@@ -61,9 +61,8 @@ def recommend():
 def instruction_sets(path="/proc/cpuinfo"):
     """Return the CPU's instruction sets that TensorFlow's oneDNN may use.
 
-    As Linux names them, limited by ONEDNN_MAX_CPU_ISA; none with
-    TF_ENABLE_ONEDNN_OPTS=0, on other systems, and on ARM, whose bfloat16 TensorFlow
-    does not use by default.
+    As Linux names them, limited by ONEDNN_MAX_CPU_ISA; none on other systems, on ARM,
+    whose bfloat16 TensorFlow leaves unused, and with TF_ENABLE_ONEDNN_OPTS=0.
     """
     onednn = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1").lower() not in ("0", "false")
     text = Path(path).read_text(errors="replace") if os.path.exists(path) else ""

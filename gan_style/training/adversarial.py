@@ -269,8 +269,7 @@ class AdversarialModel(keras.Model):
         return {n: keras.saving.serialize_keras_object(getattr(self, n)) for n in names}
 
     def get_config(self):
-        names = (*self.NETWORKS, *self.OPTIONS)
-        return {**super().get_config(), **self._serialized(names)}
+        return super().get_config() | self._serialized(self.NETWORKS + self.OPTIONS)
 
     @classmethod
     def from_config(cls, config):

@@ -1,8 +1,9 @@
-"""Memory and time: budgets in words, and what this machine has."""
+"""Memory and time: budgets in words, what this machine has, and what waits."""
 
 import pytest
+import tensorflow as tf
 
-from gan_style.hardware.memory import available_memory, budget, say_seconds
+from gan_style.hardware.memory import available_memory, budget, in_turn, say_seconds
 
 
 @pytest.mark.parametrize(
@@ -36,3 +37,18 @@ def test_times_in_words():
 
 def test_this_machine_has_memory():
     assert 1e8 < available_memory() < 1e14
+
+
+def test_small_images_do_not_wait():
+    images = tf.zeros((1, 128, 128, 3))
+    assert in_turn([tf.ones(3)], images)[0] is images
+
+
+@pytest.mark.parametrize("shape", [(2, 128, 128, 3), (1, 129, 128, 3), (None, 8, 8, 3)])
+def test_images_wait_if_they_are_large_or_of_unknown_size(shape):
+    @tf.function(input_signature=[tf.TensorSpec(shape)])
+    def graph(images):
+        return in_turn([tf.ones(3)], images)
+
+    operations = graph.get_concrete_function().graph.get_operations()
+    assert "IsNan" in {operation.type for operation in operations}
