@@ -152,7 +152,8 @@ class StyleProblem:
             scale = np.sqrt(pixels * self.style_scale**2 / (height * width))
             size = [max(16, round(side * scale)) for side in (height, width)]
             image = resize(style, size, self.dtype)
-            grams, areas, _ = self.features.statistics(image, {}, tile_size)
+            keep = () if tile_size else self.content_layers  # one trace for all images
+            grams, areas, _ = self.features.statistics(image, {}, tile_size, keep)
             for name, means in each.items():
                 means.append(grams[name] / areas[name])
         if self.masks:
