@@ -128,10 +128,9 @@ class CycleGAN(AdversarialModel):
         self.identity_weight = check_number(owner, "identity_weight", identity_weight)
         self.pool_size = check_int(owner, "pool_size", pool_size, minimum=0)
         self.seed = seed
-        if average_decay is not None:  # with 1, the average would never change
-            average_decay = check_number(
-                owner, "average_decay", average_decay, maximum=1 - 1e-6
-            )
+        if average_decay is not None:
+            most = 1 - 1e-6  # with 1, the average would never change
+            average_decay = check_number(owner, "average_decay", average_decay, 0, most)
         self.average_decay = average_decay
         a, b = self.batch_shapes()
         check_shapes(
@@ -145,9 +144,8 @@ class CycleGAN(AdversarialModel):
             remedy = "Pass identity_weight=0, as no image is its own translation."
             check_shapes(owner, remedy, B=(b, a))
         self.pool_a = ImagePool(pool_size, seed, name="pool_a")
-        self.pool_b = ImagePool(
-            pool_size, None if seed is None else seed + 1, name="pool_b"
-        )
+        seed = None if seed is None else seed + 1
+        self.pool_b = ImagePool(pool_size, seed, name="pool_b")
         self.pool_a.build(discriminator_a.input_shape)
         self.pool_b.build(discriminator_b.input_shape)
         if average_decay is not None:
@@ -230,10 +228,8 @@ class CycleGAN(AdversarialModel):
     def discriminator_losses(self, a, b, fake_a, fake_b, training=False):
         """Each discriminator's loss on real and translated images, a dict."""
         losses = {}
-        for name, network, real, fake in (
-            ("discriminator_a", self.discriminator_a, a, fake_a),
-            ("discriminator_b", self.discriminator_b, b, fake_b),
-        ):
+        for domain, real, fake in ("a", a, fake_a), ("b", b, fake_b):
+            network = getattr(self, name := f"discriminator_{domain}")
             answers = network(ops.concatenate([real, fake], axis=0), training=training)
             losses[name] = discriminator_loss(*split_batch(answers, real))
         return losses

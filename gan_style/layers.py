@@ -14,7 +14,7 @@ from keras import layers, ops
 from gan_style.hardware.conv2d import accelerate, fast_conv2d, fast_norm, fast_upsample
 from gan_style.hardware.devices import PerReplicaState, replica_id
 from gan_style.hardware.memory import write_rows
-from gan_style.utils.checks import check_int, check_number
+from gan_style.utils.checks import check_int, check_number, refused
 from gan_style.utils.counter_random import mix_bits, uniform
 
 register = keras.saving.register_keras_serializable(package="gan_style")
@@ -99,20 +99,16 @@ class ReflectionPadding2D(layers.Layer):
             (top, bottom), (left, right) = ((padding,) * 2,) * 2 if same else padding
             sides = [check_int("", "", n, 0) for n in (top, bottom, left, right)]
         except (TypeError, ValueError):
-            raise ValueError(
-                f"ReflectionPadding2D: padding is {padding!r}, but must be an integer "
-                "of pixels from 0, or ((top, bottom), (left, right))."
-            ) from None
+            expected = "an integer of pixels from 0, or ((top, bottom), (left, right))"
+            raise refused("ReflectionPadding2D", "padding", padding, expected) from None
         self.padding = (tuple(sides[:2]), tuple(sides[2:]))
 
     def call(self, images):
         sides = zip(("height", "width"), images.shape[1:3], self.padding, strict=True)
         for name, side, pair in sides:
             if side is not None and side <= max(pair):
-                raise ValueError(
-                    f"ReflectionPadding2D: the {name} is {side}, but must be at least "
-                    f"{max(pair) + 1}. Pad less, or resize the image."
-                )
+                expected = f"at least {max(pair) + 1}. Pad less, or resize the image"
+                raise refused("ReflectionPadding2D", f"the {name}", side, expected)
         return ops.pad(images, ((0, 0), *self.padding, (0, 0)), mode="reflect")
 
     def compute_output_shape(self, input_shape):
@@ -176,12 +172,10 @@ class UpsampleConv2D(layers.Layer):
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def build(self, input_shape):
-        self.kernel = self.add_weight(
-            shape=(4, 4, input_shape[-1], self.filters),
-            initializer=self.kernel_initializer,
-            name="kernel",
-            autocast=False,  # faster paths sum weights before they round them
-        )
+        shape = (4, 4, input_shape[-1], self.filters)
+        # Faster paths sum weights before they round them.
+        options = {"name": "kernel", "autocast": False}
+        self.kernel = self.add_weight(shape, self.kernel_initializer, **options)
         weight = partial(self.add_weight, (self.filters,), "zeros", name="bias")
         self.bias = weight() if self.use_bias else None
 

@@ -95,8 +95,7 @@ def load(
     scaled = [Images(part, larger, training <= cache, _LONGEST) for part in parts[:2]]
     train = TrainingCursor(scaled, image_size, batch_size, seed).dataset()
     shown = sum(map(len, parts)) * image_size**2 * 3
-    keep = training + shown <= cache
-    images = [Images(part, image_size, keep) for part in parts]
+    images = [Images(part, image_size, training + shown <= cache) for part in parts]
     truths = [one if one is None else [Images(one, image_size)] for one in truths]
     test = evaluation_set(*images[2:], batch_size)
     return Data(names, train, test, images, truths, [*messages.values()])

@@ -161,9 +161,8 @@ def _read_ahead(numbers, read, size, batch_size, full):
         images = (tf.ensure_shape(image, (size, size, 3)) for image in images)
         return tuple(to_float(tf.cast(image, tf.float32)) for image in images)
 
-    # Not tuned by tf.data: its tuning thread sleeps twice as long each time, and at the
-    # end of many an epoch TensorFlow 2.21 waits for it to wake up, so that an epoch of
-    # 11 s took 20.
+    # Not tuned by tf.data, whose thread sleeps twice as long each time: TensorFlow 2.21
+    # waits for it at the end of many an epoch, so that one of 11 s took 20.
     options = tf.data.Options()
     options.autotune.enabled = False
     pairs = numbers.map(pair, num_parallel_calls=_READERS, deterministic=True)

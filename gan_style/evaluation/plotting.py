@@ -192,11 +192,10 @@ def loss_curves(history, names=("A", "B")):
             values = np.asarray(losses[key], "float64")
             epochs = losses.get("epoch", ())  # which Keras' own history lacks
             epochs = epochs if len(epochs) == len(values) else range(1, len(values) + 1)
-            epochs = np.asarray(epochs)
             known = ~np.isnan(values)
             style = {"color": color, "ls": line, "label": labels.get(key, key)}
             style["marker"] = "o" if known.sum() < 3 else None
-            axes.plot(epochs[known], values[known], **style)
+            axes.plot(np.asarray(epochs)[known], values[known], **style)
         unit = _SQUARED.get(panel, "mean absolute difference\nin [-1, 1]")
         unit = unit if keys[0] in labels else "loss"
         axes.set(xlabel="epoch", ylabel=unit, ylim=(0, None))

@@ -3,11 +3,10 @@
 import os
 import re
 from collections import namedtuple
-from pathlib import Path
 
 import keras
 
-from gan_style.hardware.memory import tf
+from gan_style.hardware.memory import read_text, tf
 
 # Which values of ONEDNN_MAX_CPU_ISA allow an instruction set: those with such a word.
 _ALLOWED_BY = {
@@ -65,8 +64,7 @@ def instruction_sets(path="/proc/cpuinfo"):
     whose bfloat16 TensorFlow leaves unused, and with TF_ENABLE_ONEDNN_OPTS=0.
     """
     onednn = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1").lower() not in ("0", "false")
-    text = Path(path).read_text(errors="replace") if os.path.exists(path) else ""
-    listed = re.search(r"^flags\s*:(.*)", text, re.M)
+    listed = re.search(r"^flags\s*:(.*)", read_text(path), re.M)
     if not (onednn and listed):
         return frozenset()
     limit, refused = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper(), ()

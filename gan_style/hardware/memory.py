@@ -32,7 +32,7 @@ def available_memory():
     """Return the bytes that this machine has left, within its container's limits."""
     available = psutil.virtual_memory().available
     for paths in _CGROUPS:
-        limit, used = (_read(f"/sys/fs/cgroup/{path}").strip() for path in paths)
+        limit, used = (read_text(f"/sys/fs/cgroup/{x}").strip() for x in paths)
         if limit.isdigit() and used.isdigit():
             available = min(available, max(0, int(limit) - int(used)))
     return float(available)
@@ -65,7 +65,7 @@ def resident_memory(peak=False):
     memory = psutil.Process().memory_info()
     if not peak or psutil.WINDOWS:
         return float(memory.peak_wset if peak else memory.rss)
-    if match := re.search(r"^VmHWM:\s*(\d+)", _read("/proc/self/status"), re.M):
+    if match := re.search(r"^VmHWM:\s*(\d+)", read_text("/proc/self/status"), re.M):
         return 1024.0 * int(match[1])
     import resource  # which Windows lacks
 
@@ -111,7 +111,8 @@ def write_rows(variable, rows, values):
         variable.assign(keras.ops.scatter_update(variable, rows[:, None], values))
 
 
-def _read(path):
+def read_text(path):
+    """Return the text of one of the system's files, or "" where it is missing."""
     with contextlib.suppress(OSError):
-        return Path(path).read_text()
+        return Path(path).read_text(errors="replace")
     return ""

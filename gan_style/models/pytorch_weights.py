@@ -142,12 +142,10 @@ def _check(arrays, layers, source):
     known = shapes.keys() | {f"{key}.bias" for key, _ in layers.values()}
     missing, unknown = shapes.keys() - arrays.keys(), arrays.keys() - known
     if missing or unknown:
-        raise _error(
-            f"{source} is of another network",
-            "of a ResNet generator with instance norm, such as resnet_9blocks. "
-            f"Missing: {summarize(sorted(missing))}; "
-            f"unknown: {summarize(sorted(unknown))}",
-        )
+        expected = "of a ResNet generator with instance norm, such as resnet_9blocks. "
+        expected += f"Missing: {summarize(sorted(missing))}; "
+        expected += f"unknown: {summarize(sorted(unknown))}"
+        raise _error(f"{source} is of another network", expected)
     for name, shape in shapes.items():
         got = arrays[name].shape
         if got != shape or 0 in shape:

@@ -139,9 +139,8 @@ def receptive_field(model, layers=None):
         halo += stride * max(0, -(-(size[0] - step) // 2))
         stride *= step
         fields[id(layer.output)] = halo, stride
-    found = (fields[id(model.output[name])] for name in layers)
-    halos, strides = zip(*found, strict=True)
-    return max(halos), dict(zip(layers, strides, strict=True))
+    found = {name: fields[id(model.output[name])] for name in layers}
+    return max(found.values())[0], {name: stride for name, (_, stride) in found.items()}
 
 
 def _layers(backbone):

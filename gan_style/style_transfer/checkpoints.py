@@ -74,8 +74,7 @@ def fingerprint(transfer, initial, tile_size, schedule, optimizer):
     if not isinstance(initial, str):
         arrays, initial = [*arrays, initial], ""
     for array in arrays:
-        digest.update(str(array.shape).encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
+        digest.update(str(array.shape).encode() + array.tobytes())
     options = (transfer.options, tile_size, initial, *schedule, optimizer)
     digest.update(repr(options).encode())
     return digest.hexdigest()
@@ -103,10 +102,8 @@ def load_run(path):
 
 
 def _refused(path, expected, remedy=""):
-    return ValueError(
-        f"{_OWNER}: checkpoint is {path}, but must be {expected}; give another "
-        f"path{remedy}."
-    )
+    expected = f"{expected}; give another path{remedy}"
+    return ValueError(f"{_OWNER}: checkpoint is {path}, but must be {expected}.")
 
 
 def _check_run(run):

@@ -77,11 +77,9 @@ class Adam(PixelOptimizer):
     def _descend(self):
         self.age, dtype = self.age + 1, self.image.dtype
         self.evaluations += 1
-        *moments, self.image, self.terms, self.gradient = self._try_move(
-            *(_adam, self.image, self.gradient),
-            *(self.momentum, self.velocity, self.mean),
-            *(tf.cast(self.learning_rate, dtype), tf.cast(self.age, dtype)),
-        )
+        state = self.image, self.gradient, self.momentum, self.velocity, self.mean
+        state += tf.cast(self.learning_rate, dtype), tf.cast(self.age, dtype)
+        *moments, self.image, self.terms, self.gradient = self._try_move(_adam, *state)
         self.momentum, self.velocity, self.mean = moments
 
     def warm_start(self, previous):

@@ -205,12 +205,9 @@ class AdversarialModel(keras.Model):
             # Keras sums gradients over replicas, the paper's losses are means.
             count = tf.cast(count, loss.dtype)
             share = count / context.all_reduce("sum", count)
-        return tape.gradient(
-            loss,
-            [v.value for v in self.variables_of(kind)],
-            getattr(self, f"{kind}_optimizer").scale_loss(share),
-            tf.UnconnectedGradients.ZERO,
-        )
+        upstream = getattr(self, f"{kind}_optimizer").scale_loss(share)
+        variables = [v.value for v in self.variables_of(kind)]
+        return tape.gradient(loss, variables, upstream, tf.UnconnectedGradients.ZERO)
 
     def running_means(self, losses, count):
         """Adds a batch of so many images to the epoch's means, and returns these."""

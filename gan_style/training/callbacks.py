@@ -3,7 +3,6 @@
 import csv
 import math
 import sys
-from pathlib import Path
 
 import imageio.v3 as imageio
 import keras
@@ -127,7 +126,7 @@ class Film:
     """Keeps frames in `folder/film`, also of interrupted trainings, for `film.gif`."""
 
     def __init__(self, folder):
-        self.path = Path(folder) / "film.gif"
+        self.path = folder / "film.gif"
 
     def _frames(self):
         return sorted(self.path.parent.glob(f"film/{8 * '[0-9]'}.png"))

@@ -184,10 +184,8 @@ class Diagnosis(keras.callbacks.Callback):
             step, state = self._good
             for variable, value in state:
                 variable.assign(value)
-            advice = (
-                f"The state of step {step} is in the model: resume from there with "
-                "half the learning rate, or mixed_bfloat16 for mixed_float16"
-            )
+            advice = f"The state of step {step} is in the model: resume from there "
+            advice += "with half the learning rate, or mixed_bfloat16 for mixed_float16"
         self._tell(self._step, "not finite", None, advice)
 
 

@@ -179,7 +179,9 @@ class BothOptimizers:
     @property
     def learning_rate(self):
         """The first optimizer's; setting it changes both in proportion."""
-        return _Rate(rate_of(self.optimizers[0])).of(self)
+        rate = _Rate(rate_of(self.optimizers[0]))
+        rate.assign = lambda new: setattr(self, "learning_rate", new)
+        return rate
 
     @learning_rate.setter
     def learning_rate(self, rate):
@@ -192,13 +194,6 @@ class _Rate(float):
     """A rate as a callback reads it, which it may also assign to."""
 
     numpy = float.__float__
-
-    def of(self, both):
-        self.both = both
-        return self
-
-    def assign(self, rate):
-        self.both.learning_rate = rate
 
 
 def warn_of_ended(model):

@@ -2,8 +2,6 @@
 
 import json
 import math
-from functools import partial
-from operator import attrgetter
 from typing import NamedTuple
 
 from gan_style.evaluation.features import image_features
@@ -22,7 +20,8 @@ class Check(NamedTuple):
     error: float  # its standard error
 
 
-best = partial(min, key=attrgetter("score"))  # of a list of checks
+def best(checks):
+    return min(checks, key=lambda check: check.score)
 
 
 class StopAtBest(Diagnosis):

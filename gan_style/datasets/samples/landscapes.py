@@ -90,10 +90,9 @@ class Landscape(Sketch):
 
     def _put(self, colour, share, angle=None, reach=None, part=...):
         self.image[part] = mix(self.image[part], colour, share)
-        inside = share > 0.5
         if angle is not None:
+            inside = share > 0.5
             self.angle[part][inside] = np.broadcast_to(angle, inside.shape)[inside]
-        if reach is not None:
             self.reach[part][inside] = reach
 
     def _sky(self):
@@ -184,9 +183,8 @@ class Landscape(Sketch):
         columns = span(x - 0.75 * wide, x + 0.75 * wide, size)
         across, down = self.x[:, columns], self.y[rows]
         # Another part of the same leaves for every tree, mirrored to hide the seam.
-        turn = self.between(0, 2)
-        places = (np.arange(size) + int(turn * size)) % (2 * size)
-        places = np.where(places < size, places, 2 * size - 1 - places)
+        shift = int(self.between(0, 2) * size)
+        places = np.roll([*range(size), *range(size)[::-1]], -shift)[:size]
         lumps = self.leaves[places[rows, None], places[columns]]
         dark = self.colour((0.07, 0.13, 0.06), (0.12, 0.18, 0.09))
         light = self.colour((0.34, 0.44, 0.14), (0.50, 0.52, 0.20))
