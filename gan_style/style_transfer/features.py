@@ -6,6 +6,7 @@ A box is `(first row, end row, first column, end column)`.
 import functools
 from typing import NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -59,6 +60,11 @@ class Features:
         self.dtype = self.model.input.dtype
         self.halo, self.strides = receptive_field(self.model)
         self._extract = traced_once(self._extract_cores)
+        self.evaluation = functools.lru_cache(maxsize=8)(self._evaluation)
+
+    def _evaluation(self, shape, function):
+        """Compile `function(self, image, ...)` with its gradient, once for a shape."""
+        return with_gradient(functools.partial(function, self))
 
     def tiles(self, image, tile_size, *maps):
         """Yield each `Tile`, its pixels, and its core in each layer and in `maps`."""
@@ -95,6 +101,24 @@ class Features:
             mask = tf.ones_like(core[..., :1], self.dtype) if mask is None else mask
             areas[name] = tf.reduce_sum(mask, (1, 2), keepdims=True)[..., 0]
         return grams, areas, {name: crop(seen[name], box) for name, box in keep.items()}
+
+
+_last = {}  # the last shared network, by all that it depends on
+
+
+def shared_features(*layers, **options):
+    """Return `Features(*layers, **options)`: the last ones, if they would be equal.
+
+    So a transfer like the last one has its network, and what is compiled, at once.
+    """
+    options["dtype"] = options.get("dtype") or keras.config.dtype_policy().name
+    # Variables stay on the device on which they were made.
+    key = repr([*map(list, layers), sorted(options.items()), tf.zeros(()).device])
+    features = _last.get(key) or Features(*layers, **options)
+    if options.get("weights", "auto") is not None:  # None is random each time
+        _last.clear()
+        _last[key] = features
+    return features
 
 
 def compiled(function):

@@ -1,10 +1,11 @@
 """The objective of neural style transfer: the weighted losses of an image's pixels."""
 
+import functools
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from gan_style.style_transfer.features import gram_sums, with_gradient
+from gan_style.style_transfer.features import gram_sums
 from gan_style.style_transfer.losses import to_float32, total_variation_loss
 from gan_style.style_transfer.tiled_objective import TiledObjective
 
@@ -52,15 +53,22 @@ class StyleObjective:
     """
 
     def __init__(self, features, targets, weights):
-        self.features, self.targets, self.weights = features, targets, weights
-        self._whole = with_gradient(self._whole_terms)
+        self.features, self.targets = features, targets
+        tensor = functools.partial(tf.convert_to_tensor, dtype=features.dtype)
+        factors = tf.nest.map_structure(tensor, weights[:-1])
+        self.weights = Weights(*factors, weights.total_variation_power)
         self._tiled = TiledObjective(self)
 
     def __call__(self, image, tile_size=None):
         """Return the `TERMS` of `(1, h, w, 3)`, and the gradient of the total."""
-        return self._tiled(image, tile_size) if tile_size else self._whole(image)
+        if tile_size:
+            return self._tiled(image, tile_size)
+        # Other images, targets and weights of this shape need no new trace.
+        evaluate = self.features.evaluation(tuple(image.shape), _whole_terms)
+        return evaluate(image, self.targets, self.weights)
 
-    def _whole_terms(self, image):
+    def whole_terms(self, image):
+        """Compute the `TERMS` of an image in one piece."""
         # In training, layers take the faster path that they have on a CPU.
         seen, masks = self.features.model(image, training=True), self.targets.masks
         content = self.content(seen, self.targets.content)
@@ -88,3 +96,7 @@ class StyleObjective:
         total += self.weights.style_weight * style
         total += self.weights.total_variation_weight * variation
         return tf.stack([content, style, variation, total])
+
+
+def _whole_terms(features, image, targets, weights):
+    return StyleObjective(features, targets, weights).whole_terms(image)

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from gan_style.style_transfer import inputs
 from gan_style.style_transfer.colours import luminance, match_colours
-from gan_style.style_transfer.features import Features
+from gan_style.style_transfer.features import shared_features
 from gan_style.style_transfer.inputs import OWNER, resize
 from gan_style.style_transfer.losses import to_float32
 from gan_style.style_transfer.objective import TERMS, StyleObjective, Targets, Weights
@@ -55,7 +55,8 @@ class StyleProblem:
         elif colours == "match":
             self.styles = [match_colours(one, self.content) for one in self.styles]
         options = inputs.vgg_options(features)
-        self.features = Features(self.content_layers, self.style_layers, **options)
+        layers = self.content_layers, self.style_layers
+        self.features = shared_features(*layers, **options)
         self.dtype = self.features.dtype
         self.options = (  # all that the result depends on, besides the images
             *(self.size, self.strength, self.factors, self.power, self.blend),

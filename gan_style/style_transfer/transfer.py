@@ -62,7 +62,8 @@ class StyleTransfer(StyleProblem):
             dictionary from names to weights.
         seed: int from 0, of the noise that a run starts with.
         features: a dictionary of arguments of `vgg_features`, such as `{"dtype":
-            "mixed_bfloat16"}`; by default "max" pooling and "reflect" padding.
+            "mixed_bfloat16"}`; by default "max" pooling and "reflect" padding. Where
+            they and the layers are those of the last transfer, it shares its network.
 
     Raises:
         ValueError: for an image or an option that cannot be used.

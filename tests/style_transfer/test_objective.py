@@ -10,6 +10,7 @@ from gan_style.style_transfer.losses import (
     style_loss,
     total_variation_loss,
 )
+from gan_style.style_transfer.objective import StyleObjective
 from gan_style.style_transfer.transfer import StyleTransfer
 
 LAYERS = {"content_layers": ["relu3_1"], "style_layers": ["relu1_1", "relu2_2"]}
@@ -228,3 +229,49 @@ def test_a_region_of_zeros_gives_no_nan():
     )
     terms, gradient = made.loss_and_gradient(image)
     assert np.isfinite(gradient).all() and np.isfinite(list(terms.values())).all()
+
+
+def hed(seed=0, shape=(32, 48), **options):
+    options = {"content_layers": ["relu2_1"], "style_layers": ["relu1_1"], **options}
+    features = {"weights": "hed", **options.pop("features", {})}
+    images = random_images(shape, (40, 52), shape, seed=seed)
+    return StyleTransfer(*images[:2], features=features, **options), images[2]
+
+
+def test_a_transfer_like_the_last_one_shares_its_network_and_trace(monkeypatch):
+    whole, traces = StyleObjective.whole_terms, []
+
+    def counted(self, image):
+        traces.append(image.shape)
+        return whole(self, image)
+
+    monkeypatch.setattr(StyleObjective, "whole_terms", counted)
+    expected = []
+    for which in ({"seed": 1, "strength": 0.1}, {"seed": 2, "strength": 0.9}):
+        hed(style_layers=["relu1_2"])  # unlike: what comes next has its own network
+        made, image = hed(**which)
+        expected.append(made.loss_and_gradient(image))
+    again, image = hed(seed=1, strength=0.1)
+    found = again.loss_and_gradient(image)
+    assert again.features is made.features
+    assert len(traces) == 2
+    assert found[0] == expected[0][0]
+    np.testing.assert_array_equal(found[1], expected[0][1])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"style_layers": ["relu1_2"]},
+        {"features": {"pooling": "average"}},
+        {"features": {"dtype": "mixed_bfloat16"}},
+    ],
+)
+def test_a_transfer_unlike_the_last_one_has_its_own_network(other):
+    assert hed(**other)[0].features is not hed()[0].features
+
+
+def test_random_networks_are_not_shared():
+    made, image = transfer(seed=1)
+    other, _ = transfer(seed=2)
+    assert made.features is not other.features
