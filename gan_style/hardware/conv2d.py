@@ -82,7 +82,8 @@ def fast_norm(layer, images, training):
     one image with the channels of all. Export formats lack the operation.
     """
     tensorflow = keras.backend.backend() == "tensorflow"
-    if not (training and tensorflow) or images.dtype == "float64":
+    lacking = ("float64", "float16") if trains_on_cpu() else ("float64",)
+    if not (training and tensorflow) or images.dtype in lacking:
         return None
 
     def batch_norm(images, channels):  # few operations: tracing takes long enough
