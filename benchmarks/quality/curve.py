@@ -11,10 +11,12 @@ of images.
 """
 
 import argparse
+import re
 import statistics
 from pathlib import Path
 
 from compare import BASELINES, best_paired, read
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 DATA = {"data": "samples/fruit", "size": 128, "train": 100}
@@ -51,6 +53,12 @@ def summary(values):
     return statistics.mean(values), statistics.stdev(values)
 
 
+def label(method):
+    """A method's name, with the options of chapter 1's generator in words."""
+    name = re.sub(r"\+(filters|rate|blocks)=[^+]*", "", method)
+    return name.replace("+network=unet", ", our U-Net")
+
+
 def best_baseline(base, measure):
     if measure == "paired":
         return best_paired(base, "ab")
@@ -78,17 +86,19 @@ def main():
         best = best_baseline(base, measure)
         axes = figure.add_subplot(1, 3, place, xlabel="seconds of training, two cores")
         axes.set_ylabel(name)
-        for method, line in sorted(points(runs, speed, measure).items()):
+        drawn = sorted(points(runs, speed, measure).items())
+        for number, (method, line) in enumerate(drawn):
             times, values, errors = zip(*line, strict=True)
-            style = {"marker": "o", "ms": 4, "capsize": 2}
-            axes.errorbar(times, values, errors, label=method, **style)
+            style = {"marker": "os"[number // 10], "ms": 4, "capsize": 2}
+            style["color"] = colormaps["tab20"].colors[2 * number % 20 + number // 10]
+            axes.errorbar(times, values, errors, label=label(method), **style)
             print(measure, method, [(round(t), round(v, 1)) for t, v, _ in line])
         axes.axhline(best, color="#555555", ls="--", lw=1, label="best baseline")
         axes.set(xlim=(0, None), ylim=(0, top * best))
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
     lines = figure.axes[0].get_legend_handles_labels()
-    figure.legend(*lines, frameon=False, loc="outside lower center", ncols=5)
+    figure.legend(*lines, frameon=False, loc="outside lower center", ncols=4)
     figure.suptitle("Apples to oranges, drawn fruit, 128 pixels: quality over time")
     figure.savefig(options.figure)
 

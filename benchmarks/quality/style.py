@@ -51,8 +51,8 @@ def ours(photograph, painting, size, options):
     return transfer.run(progress=False, **options["run"])
 
 
-def neural_style(photograph, painting, size, seconds):
-    """Its default: weights 5 and 100, total variation 0.001, L-BFGS from noise."""
+def neural_style(photograph, painting, size, seconds, variation):
+    """Its weights, 5 and 100; L-BFGS from noise; its total variation is 0.001."""
     features = StyleTransfer(photograph, painting, size=size).features
     shape = StyleTransfer(photograph, painting, size=size).shape_at(size)
     shapes = {
@@ -72,7 +72,7 @@ def neural_style(photograph, painting, size, seconds):
         content_weight=content,
         style_weight=1.0,
         style_layers=style,
-        total_variation_weight=1e-3,
+        total_variation_weight=variation,
         total_variation_power=0.5,  # sums absolute differences
     )
     run = {"steps": 1000, "scales": [size], "initial": "noise", "progress": False}
@@ -119,6 +119,7 @@ def main():
     add("--transfer", type=json.loads, default={}, help="options of StyleTransfer")
     add("--run", type=json.loads, default={}, help="options of its run")
     add("--rival", action="store_true", help="the recipe of neural-style too")
+    add("--variation", type=float, default=1e-3, help="total variation of the rival")
     add("--results", type=Path, default=Path("outputs/style"))
     options = parser.parse_args()
     options.results.mkdir(parents=True, exist_ok=True)
@@ -136,7 +137,8 @@ def main():
         ways = {"ours": ours(*images, options.size, both)}
         if options.rival:
             seconds = ways["ours"].history["seconds"][-1]
-            ways["neural-style"] = neural_style(*images, options.size, seconds)
+            rival = *images, options.size, seconds, options.variation
+            ways["neural-style"] = neural_style(*rival)
         for way, result in ways.items():
             save_image(options.results / f"{pair} {way}.png", result.image)
             row = measure(result.image, *images, rulers)
