@@ -89,7 +89,7 @@ def main():
         drawn = sorted(points(runs, speed, measure).items())
         for number, (method, line) in enumerate(drawn):
             times, values, errors = zip(*line, strict=True)
-            style = {"marker": "os"[number // 10], "ms": 4, "capsize": 2}
+            style = {"marker": "osD^v"[number // 10], "ms": 4, "capsize": 2}
             style["color"] = colormaps["tab20"].colors[2 * number % 20 + number // 10]
             axes.errorbar(times, values, errors, label=label(method), **style)
             print(measure, method, [(round(t), round(v, 1)) for t, v, _ in line])

@@ -49,8 +49,6 @@ class Images(collections.abc.Sequence):
         shape = image.shape[1::-1]
         ratios = (min(side / min(shape), self.longest) for side in shape)
         size = tuple(round(self.size * ratio) for ratio in ratios)
-        if size == shape:
-            return image
         image = Image.fromarray(image)
         return np.asarray(ImageOps.fit(image, size, Image.Resampling.BICUBIC))
 

@@ -83,7 +83,7 @@ def fast_norm(layer, images, training):
     """
     tensorflow = keras.backend.backend() == "tensorflow"
     lacking = ("float64", "float16") if trains_on_cpu() else ("float64",)
-    if not (training and tensorflow) or images.dtype in lacking:
+    if not (training and tensorflow) or layer.compute_dtype in lacking:
         return None
 
     def batch_norm(images, channels):  # few operations: tracing takes long enough

@@ -141,8 +141,7 @@ def _upsample(x, filters, name, padding, upsampling):
     x = conv(x, filters, 3, 2, padding, f"{name}_conv", kind=layers.Conv2DTranspose)
     if padding == "valid":
         # PyTorch's padding of 1 and output padding of 1 omit the first row and column.
-        crop = ((1, 0), (1, 0))
-        x = layers.Cropping2D(crop, "channels_last", name=f"{name}_crop")(x)
+        x = layers.Cropping2D(((1, 0), (1, 0)), "channels_last", name=f"{name}_crop")(x)
     return x
 
 

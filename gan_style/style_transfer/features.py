@@ -4,6 +4,7 @@ A box is `(first row, end row, first column, end column)`.
 """
 
 import functools
+import os
 from typing import NamedTuple
 
 import keras
@@ -62,8 +63,8 @@ class Features:
         self._extract = traced_once(self._extract_cores)
         self.evaluation = functools.lru_cache(maxsize=8)(self._evaluation)
 
-    def _evaluation(self, shape, function):
-        """Compile `function(self, image, ...)` with its gradient, once for a shape."""
+    def _evaluation(self, kind, function):
+        """Compile `function(self, ...)` with its gradient, once for a kind of image."""
         return with_gradient(functools.partial(function, self))
 
     def tiles(self, image, tile_size, *maps):
@@ -103,19 +104,22 @@ class Features:
         return grams, areas, {name: crop(seen[name], box) for name, box in keep.items()}
 
 
-_last = {}  # the last shared network, by all that it depends on
+_SWITCHES = "GAN_STYLE_FAST_CPU", "ONEDNN_MAX_CPU_ISA"
+_last = {}  # the last network, with what it compiled, by all that it depends on
 
 
 def shared_features(*layers, **options):
     """Return `Features(*layers, **options)`: the last ones, if they would be equal.
 
-    So a transfer like the last one has its network, and what is compiled, at once.
+    Random weights are not shared, nor those of hed for want of a download.
     """
-    options["dtype"] = options.get("dtype") or keras.config.dtype_policy().name
-    # Variables stay on the device on which they were made.
-    key = repr([*map(list, layers), sorted(options.items()), tf.zeros(()).device])
+    if options.get("dtype") is None:
+        options["dtype"] = keras.config.dtype_policy().name
+    # Variables stay on their device, and compiled code as the switches were.
+    here = *map(os.environ.get, _SWITCHES), tf.zeros(()).device
+    key = repr([*map(list, layers), sorted(options.items()), *here])
     features = _last.get(key) or Features(*layers, **options)
-    if options.get("weights", "auto") is not None:  # None is random each time
+    if "imagenet" in features.model.name or options.get("weights") == "hed":
         _last.clear()
         _last[key] = features
     return features

@@ -63,8 +63,10 @@ class StyleObjective:
         """Return the `TERMS` of `(1, h, w, 3)`, and the gradient of the total."""
         if tile_size:
             return self._tiled(image, tile_size)
-        # Other images, targets and weights of this shape need no new trace.
-        evaluate = self.features.evaluation(tuple(image.shape), _whole_terms)
+        # Other images, targets and weights of this kind need no new trace.
+        regions = [len(grams) for grams in self.targets.grams.values()]
+        kind = *image.shape, *regions, self.weights.total_variation_power
+        evaluate = self.features.evaluation(kind, _whole_terms)
         return evaluate(image, self.targets, self.weights)
 
     def whole_terms(self, image):

@@ -51,16 +51,14 @@ class AdversarialModel(keras.Model):
     generator_variables = property(lambda self: self.variables_of("generator"))
     discriminator_variables = property(lambda self: self.variables_of("discriminator"))
 
-    def compile(
-        self, generator_optimizer=None, discriminator_optimizer=None, **options
-    ):
+    def compile(self, generator_optimizer=None, discriminator_optimizer=None, **kwargs):
         """Sets the two optimizers.
 
         Args:
             generator_optimizer: a `keras.optimizers.Optimizer` or its name, for all
                 generators; Adam with rate 2e-4 and beta_1 0.5 by default.
             discriminator_optimizer: the same for all discriminators; another object.
-            **options: `jit_compile` (False by default), `run_eagerly` and
+            **kwargs: `jit_compile` (False by default), `run_eagerly` and
                 `steps_per_execution` of `keras.Model.compile`.
 
         Raises:
@@ -68,7 +66,7 @@ class AdversarialModel(keras.Model):
                 learn, or options that Keras does not support on several replicas.
         """
         owner = f"{type(self).__name__}.compile"
-        options = {"jit_compile": False, **options}
+        options = {"jit_compile": False, **kwargs}
         if unknown := ", ".join(sorted({*options} - {*_OPTIONS})):
             raise ValueError(
                 f"{owner}: got {unknown}, but the losses are built in. Pass "

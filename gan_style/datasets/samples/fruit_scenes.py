@@ -124,8 +124,7 @@ class Scene(Sketch):
         fine = lookup(grain, along * 90, across * 3)
         share = 0.25 + 0.4 * lines + 0.2 * fine + 0.3 * tone - 0.1
         gap = smooth(0.0, 0.05, np.abs(along * 3.1 - plank - 0.5) - 0.44)
-        image = mix(dark, light, share) * (1 - 0.55 * gap)[..., None]
-        return image, (dark + light) / 2
+        return mix(dark, light, share) * (1 - 0.55 * gap)[..., None], (dark + light) / 2
 
     def _cloth(self):
         across, along = self._floor()
