@@ -52,9 +52,9 @@ def ours(photograph, painting, size, options):
 
 
 def neural_style(photograph, painting, size, seconds, variation):
-    """Its weights, 5 and 100; L-BFGS from noise; its total variation is 0.001."""
-    features = StyleTransfer(photograph, painting, size=size).features
-    shape = StyleTransfer(photograph, painting, size=size).shape_at(size)
+    """Its weights, 5 and 100, and L-BFGS from noise; `variation` is 0.001 there."""
+    plain = StyleTransfer(photograph, painting, size=size)
+    features, shape = plain.features, plain.shape_at(size)
     shapes = {
         name: (
             shape[0] // features.strides[name],
