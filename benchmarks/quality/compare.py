@@ -58,6 +58,9 @@ def arguments():
     add("--seconds", nargs="+", type=float, help="the same in seconds")
     add("--train", type=int, help="training images; 100 of drawn data, else all")
     add("--test", type=int, help="test images; 48 of drawn data, else all")
+    add("--skip", type=int, default=0, help="the first test images, not to be judged")
+    add("--against", choices=("test", "train"), default="test", help="the real images")
+    add("--precision", choices=("float32", "mixed_bfloat16"), default="float32")
     add("--rulers", nargs="+", default=list(RULERS), choices=RULERS)
     add("--results", type=Path, default=Path("outputs/quality"))
     add("--table", action="store_true", help="only write the table")
@@ -75,6 +78,10 @@ def runs_of(options):
             "test": options.test or (48 if drawn else None),
             "rulers": options.rulers,
         }
+        # Named only where they are not the default, so that earlier runs still count.
+        rare = {"skip": 0, "against": "test", "precision": "float32"}
+        given = {name: getattr(options, name) for name in rare}
+        common |= {k: v for k, v in given.items() if v != rare[k]}
         # Of drawn data, the seed chooses no images: baselines are the same for all.
         yield {**common, "method": BASELINES, "seed": 0, "steps": None, "seconds": None}
         budgets = [{"steps": n, "seconds": None} for n in options.steps or ()]
@@ -137,6 +144,7 @@ def groups_of(found):
     for result in found.values():
         run = result["run"]
         shared = (run["data"], run["size"], run["train"], run["test"])
+        shared += tuple(run.get(name) for name in ("skip", "against", "precision"))
         groups.setdefault((*shared, tuple(run["rulers"])), []).append(result)
     return groups
 
@@ -151,12 +159,15 @@ def table(found):
             rows = rows_of(results, direction, rulers)
             if not rows:
                 continue
+            run = results[-1]["run"]
+            given, skip = counts[f"test_{direction[0]}"], run.get("skip", 0)
+            real = f"{run.get('against', 'test')}_{direction[1]}"
+            real = counts[real] - skip * real.startswith("test")
             lines += [
                 f"### {data}, {size} px, {' to '.join(direction.upper())}",
                 "",
                 f"{counts['train_a']} and {counts['train_b']} images for training; "
-                f"{counts['test_' + direction[0]]} translated, judged against "
-                f"{counts['test_' + direction[1]]} real ones.",
+                f"{given - skip} translated, judged against {real} real ones.",
                 "",
             ]
             heads = ["method", "seeds", "steps", "s", "s/step", "CPU s/step", "GB"]

@@ -16,7 +16,7 @@ sys.path.insert(0, str(HERE))
 import contenders  # noqa: E402
 from compare import key, runs_of, table  # noqa: E402
 from contenders import parts  # noqa: E402
-from training import Clock, train  # noqa: E402
+from training import Clock, load, parts_of, train  # noqa: E402
 
 from gan_style import datasets, evaluation  # noqa: E402
 
@@ -180,6 +180,17 @@ def test_the_rulers():
     assert judge(data.test_a[:]) == same
 
 
+def test_images_that_were_looked_at_can_be_left_out():
+    run = {"data": "samples/fruit", "size": 32, "seed": 0, "train": 4, "test": 5}
+    data = load(run)
+    given, real, *_, truth = parts_of({**run, "skip": 3}, data, "ba")
+    assert np.array_equal(given, data.test_b[3:])
+    assert np.array_equal(real, data.test_a[3:])
+    assert np.array_equal(truth, data.truth_ba[3:])
+    _, real, *_ = parts_of({**run, "against": "train"}, data, "ba")
+    assert np.array_equal(real, data.train_a[:])
+
+
 def test_the_table_and_the_keys():
     class Options:
         data, methods, lever, seeds = (
@@ -189,7 +200,7 @@ def test_the_table_and_the_keys():
             [1],
         )
         steps, seconds, size, train, test = [5], None, 32, 4, 3
-        rulers = ["vgg16"]
+        rulers, skip, against, precision = ["vgg16"], 0, "test", "float32"
 
     base, ours, cut = runs_of(Options)
     assert (ours["method"], cut["method"]) == ("ours+features", "cut")

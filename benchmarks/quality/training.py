@@ -14,6 +14,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import contenders
+import keras
 import numpy as np
 import tensorflow as tf
 from rulers import Judge, load_rulers
@@ -112,30 +113,28 @@ def train(contender, batches, progress, steps, seconds):
     }
 
 
-def parts_of(data, direction):
+def parts_of(run, data, direction):
     """The images to translate, the real ones, training images of both, the truth."""
-    if direction == "ab":
-        return data.test_a, data.test_b, data.train_a, data.train_b, data.truth_ab
-    return data.test_b, data.test_a, data.train_b, data.train_a, data.truth_ba
-
-
-def baseline_images(data, direction):
-    given, _, source, target, _ = parts_of(data, direction)
-    return evaluation.baselines(given[:], source[:], target[:])
+    given, real = (getattr(data, f"test_{domain}") for domain in direction)
+    source, target = (getattr(data, f"train_{domain}") for domain in direction)
+    truth, skip = getattr(data, f"truth_{direction}"), run.get("skip", 0)
+    real = target[:] if run.get("against") == "train" else real[skip:]
+    truth = truth if truth is None else truth[skip:]
+    return given[skip:], real, source, target, truth
 
 
 def judge(run, data, translate, directions):
     """Numbers by direction and by what was judged, and the rows of the sheet."""
     rulers, found, rows = load_rulers(run["rulers"]), {}, {}
     for direction in directions:
-        given, real, _, target, truth = parts_of(data, direction)
-        measure = Judge(rulers, real[:], truth)
+        given, real, source, target, truth = parts_of(run, data, direction)
+        measure = Judge(rulers, real, truth)
         start, end = (data.names["ab".index(domain)] for domain in direction)
         rows |= {start: given, f"real {end}": real}
         if truth is not None:
             rows[f"true {end}"] = truth
         if translate is None:
-            images = baseline_images(data, direction)
+            images = evaluation.baselines(given, source[:], target[:])
             found[direction] = {name: measure(i) for name, i in images.items()}
             # How far two samples of the real thing are apart: about 0.
             images["real, for training"] = target[: len(real)]
@@ -143,7 +142,7 @@ def judge(run, data, translate, directions):
             found[direction]["real, for training"] = of_real
             rows |= {f"{k} {direction}": v for k, v in images.items()}
             continue
-        made = translate(given[:], direction)
+        made = translate(given, direction)
         found[direction] = {"translated": measure(made)}
         rows[f"to {end}"] = made
         if truth is not None:
@@ -154,7 +153,7 @@ def judge(run, data, translate, directions):
         back = direction[::-1]
         if back in directions:
             rows[f"and back to {start}"] = again = translate(made, back)
-            error = evaluation.paired_error(again, given[:])
+            error = evaluation.paired_error(again, given)
             found[direction]["translated"]["reconstruction"] = error
     return found, rows
 
@@ -180,6 +179,7 @@ def main(run, folder):
     else:
         progress = tf.Variable(0.0)
         shape, method = (run["size"], run["size"], 3), run["method"]
+        keras.config.set_dtype_policy(run.get("precision", "float32"))
         chapter = {}
         if contenders.parse(method)[0] == "ours":
             painted = any(word in run["data"] for word in ("landscape", "monet"))

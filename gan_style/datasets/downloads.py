@@ -1,6 +1,5 @@
 """The original CycleGAN datasets: downloaded once, and checked before unpacking."""
 
-import os
 import shutil
 from collections import namedtuple
 
@@ -55,7 +54,7 @@ def fetch_dataset(name, cache=None):
                 download(f"{SITE}/{name}.zip", archive, f"sha256:{sha256}", size)
                 try:
                     shutil.unpack_archive(archive, partial, "zip")
-                    os.replace(partial / name, folder)
+                    (partial / name).replace(folder)
                 finally:
                     shutil.rmtree(partial, ignore_errors=True)
                 archive.unlink()

@@ -45,11 +45,9 @@ class Images(collections.abc.Sequence):
         return f"<{len(self)} images of {self.size} x {self.size}>"
 
     def _read(self, index):
-        image = self.sources[index].read(self.size)
-        shape = image.shape[1::-1]
-        ratios = (min(side / min(shape), self.longest) for side in shape)
+        image = Image.fromarray(self.sources[index].read(self.size))
+        ratios = (min(side / min(image.size), self.longest) for side in image.size)
         size = tuple(round(self.size * ratio) for ratio in ratios)
-        image = Image.fromarray(image)
         return np.asarray(ImageOps.fit(image, size, Image.Resampling.BICUBIC))
 
 

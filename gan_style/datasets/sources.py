@@ -70,9 +70,8 @@ class Record(NamedTuple):
 
 def find_records(folder):
     """List the records of a folder's TFRecord shards, of which it reads the lengths."""
-    kinds = ".tfrec", ".tfrecord", ".tfrecords"
-    paths = (path for path in folder.glob("[!.]*") if path.suffix in kinds)
-    shards = sorted(path for path in paths if path.is_file())
+    ends = ".tfrec", ".tfrecord", ".tfrecords"
+    shards = sorted(x for x in folder.glob("[!.]*") if x.suffix in ends and x.is_file())
     return [record for shard in shards for record in _walk(shard)]
 
 

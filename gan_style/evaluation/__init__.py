@@ -7,9 +7,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "metrics": ["baselines", "kernel_inception_distance", "paired_error", "report"],
         "features": ["ImageFeatures", "image_features"],
-        "plotting": [
-            *("PixelFigure", "bars", "image_grid", "image_row"),
-            *("loss_curves", "rendered"),
-        ],
+        "plotting": ["PixelFigure", "bars", "image_grid", "image_row"]
+        + ["loss_curves", "rendered"],
     },
 )

@@ -261,8 +261,7 @@ def _draw(figure, size, x, y, width, height, image, map_range):
     box = np.array([x, size[1] - y - rows, columns, rows], "float64")
     box += 1e-6 * np.array([1, 1, -2, -2])
     axes = figure.add_axes((box / (*size, *size)).tolist())
-    options = {"cmap": "magma", "interpolation": "nearest", "aspect": "auto"}
-    axes.imshow(image, clim=map_range, **options)
+    axes.imshow(image, "magma", interpolation="nearest", aspect="auto", clim=map_range)
     axes.set_axis_off()
 
 

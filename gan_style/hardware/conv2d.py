@@ -156,9 +156,8 @@ def conv2d_by_im2col(images, kernel, stride=1, padding="VALID"):
     @tf.custom_gradient
     def forward(images, kernel):
         def gradient(upstream):
-            strides = [1, stride, stride, 1]
-            backprop = tf.compat.v1.nn.conv2d_backprop_input
-            to_images = backprop(tf.shape(images), kernel, upstream, strides, padding)
+            shape = tf.shape(images)
+            to_images = tf.nn.conv2d_transpose(upstream, kernel, shape, stride, padding)
             # Otherwise TensorFlow would pad and gather in the forward pass.
             (padded,) = run_after([upstream], images)
             if padding == "SAME":

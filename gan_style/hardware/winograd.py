@@ -62,8 +62,7 @@ def _convolve(images, kernel, matrices, keep_kernel, frozen):
     places = tf.transpose(windows(images, (side, side), side - 2), (3, 4, 0, 1, 2))
 
     def apply(matrix, tensor, shape, transpose=False):
-        rows = matrix.shape[0 if transpose else 1]
-        tensor = tf.reshape(tensor, (rows, -1))
+        tensor = tf.reshape(tensor, (matrix.shape[0 if transpose else 1], -1))
         return tf.reshape(tf.matmul(matrix, tensor, transpose_a=transpose), shape)
 
     # Without `run_after`, TensorFlow would transform all kernels of a network at the

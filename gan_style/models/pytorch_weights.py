@@ -84,8 +84,7 @@ def _read(path):
             "the weights alone: torch.save(network.state_dict(), path)",
         ) from error
     tensors = state.values() if hasattr(state, "values") else ()
-    tensors = [tensor for tensor in tensors if hasattr(tensor, "element_size")]
-    claimed = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    claimed = sum(x.numel() * x.element_size() for x in tensors if torch.is_tensor(x))
     if claimed > (size := path.stat().st_size):  # a few numbers, repeated
         what = f"the weights of {str(path)!r} are {claimed} bytes"
         raise _error(what, f"at most {size}, the bytes of the file")

@@ -1,5 +1,6 @@
 """Descent on the pixels of an image, as resumable state: L-BFGS and Adam."""
 
+import numpy as np
 import tensorflow as tf
 
 from gan_style.style_transfer.objective import TERMS
@@ -107,6 +108,7 @@ class LBFGS(PixelOptimizer):
 
     memory = 10  # pairs of moves and gradient changes
     first_move = 2.0  # of the first step: levels of [0, 255], root mean square
+    blur = 0.0  # in the first guess of the inverse Hessian, see `smoothed`
 
     def __init__(self, image, evaluate, jit_compile=False):
         super().__init__(image, evaluate, jit_compile)
@@ -159,8 +161,19 @@ class LBFGS(PixelOptimizer):
 
     def _first_trial(self):
         self.evaluations += 1
-        state = self.image, self.gradient, self.pairs, self.first_move
+        state = self.image, self.gradient, self.pairs, self.first_move, self.blur
         return self._try_move(_two_loops, *state)
+
+
+class SmoothLBFGS(LBFGS):
+    """L-BFGS that tries smooth moves first.
+
+    Rough moves lower a style loss sooner, so that plain L-BFGS fills a flat sky with a
+    weave of a few pixels. This one paints it in broader strokes, and keeps more of the
+    photograph's detail; its loss falls less.
+    """
+
+    blur = 0.95
 
 
 # These are traced for one size, then once more for any size, however many the runs.
@@ -176,7 +189,7 @@ def _adam(image, gradient, m, v, mean, rate, count):
 
 
 @tf.function(reduce_retracing=True)
-def _two_loops(image, gradient, pairs, first_move):
+def _two_loops(image, gradient, pairs, first_move, blur):
     """Return the direction to move in, the derivative along it, and the image there."""
     # An empty place, all zeros, changes nothing.
     q, alphas = gradient, []
@@ -184,13 +197,28 @@ def _two_loops(image, gradient, pairs, first_move):
         alphas.append(tf.math.divide_no_nan(_dot(move, q), curvature))
         q -= alphas[-1] * change
     _, change, curvature = pairs[-1]
-    root_mean_square = tf.sqrt(tf.reduce_mean(tf.square(gradient)))
+    q = smoothed(q, blur)
+    root_mean_square = tf.sqrt(tf.reduce_mean(tf.square(q)))
     first = first_move / tf.maximum(root_mean_square, 1e-30)
-    scale = tf.math.divide_no_nan(curvature, _dot(change, change))
+    scale = tf.math.divide_no_nan(curvature, _dot(change, smoothed(change, blur)))
     q *= tf.where(curvature > 0, scale, first)
     for (move, change, curvature), alpha in zip(pairs, reversed(alphas), strict=True):
         q += (alpha - tf.math.divide_no_nan(_dot(change, q), curvature)) * move
     return -q, -_dot(q, gradient), image - q
+
+
+def smoothed(image, share):
+    """Replace a share of an image by a blur of it: a positive definite operator."""
+    if not share:
+        return image
+    # Of binomial weights, whose spectrum, cos(w / 2) ** 8, is nowhere negative.
+    weights = np.array([1, 8, 28, 56, 70, 56, 28, 8, 1]) / 256
+    columns = np.tile(weights[None, :, None, None], (1, 1, 3, 1))
+    blurred = image
+    for kernel in (columns, columns.swapaxes(0, 1)):
+        kernel = tf.constant(kernel, image.dtype)
+        blurred = tf.nn.depthwise_conv2d(blurred, kernel, [1, 1, 1, 1], "SAME")
+    return (1 - share) * image + share * blurred
 
 
 def _dot(a, b):
@@ -198,4 +226,4 @@ def _dot(a, b):
     return tf.reduce_sum(a * b)
 
 
-OPTIMIZERS = {"lbfgs": LBFGS, "adam": Adam}
+OPTIMIZERS = {"smooth": SmoothLBFGS, "lbfgs": LBFGS, "adam": Adam}

@@ -79,7 +79,7 @@ class StylePlan(NamedTuple):
         schedule = zip(self.steps, self.scales, strict=True)
         scales = ", ".join(f"{steps} at {scale}" for steps, scale in schedule)
         return (
-            f"{width} x {height} px, {pieces}; steps of lbfgs: {scales}; "
+            f"{width} x {height} px, {pieces}; steps: {scales}; "
             f"about {say_seconds(self.seconds)} and {self.memory / 1e9:.1f} GB"
         )
 

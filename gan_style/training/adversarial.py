@@ -39,15 +39,12 @@ class AdversarialModel(keras.Model):
         self.loss_means = {name: keras.metrics.Mean(name=name) for name in losses}
         self.built = True
 
-    @property
-    def metrics(self):
-        return list(self.loss_means.values())
-
     def variables_of(self, kind):
         """Trainable variables of the networks of a kind, generator or discriminator."""
         networks = [getattr(self, n) for n in self.NETWORKS if n.startswith(kind)]
         return [v for network in networks for v in network.trainable_variables]
 
+    metrics = property(lambda self: list(self.loss_means.values()))
     generator_variables = property(lambda self: self.variables_of("generator"))
     discriminator_variables = property(lambda self: self.variables_of("discriminator"))
 

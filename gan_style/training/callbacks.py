@@ -149,8 +149,7 @@ class Film:
         frames = [read_image(paths[int(i)]) for i in shown]
         frames = [frame for frame in frames if frame.shape == frames[-1].shape]
         each = min(8000 // len(frames), 400)  # milliseconds; the last frame stays 2 s
-        times = [each] * (len(frames) - 1) + [2000]
-        times = times if len(times) > 1 else times[0]
+        times = [each] * (len(frames) - 1) + [2000] if len(frames) > 1 else 2000
         with atomic_write(self.path) as partial:
             imageio.imwrite(partial, frames, extension=".gif", duration=times, loop=0)
 

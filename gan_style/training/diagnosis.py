@@ -210,9 +210,8 @@ def _luminance(images):
 
 def diversity_ratio(images, translated):
     """Measure the share of the differences between images that translations keep."""
-    arrays = (np.asarray(array, "float64") for array in (images, translated))
-    before, after = (np.std(array, axis=0).mean() for array in arrays)
-    return float(after / before)
+    before, after = (np.std(x, axis=0, dtype="float64") for x in (images, translated))
+    return float(after.mean() / before.mean())
 
 
 def _test(name, images):

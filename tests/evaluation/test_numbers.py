@@ -179,7 +179,7 @@ class TestStyleTransfer:
         ("content", "style"),
         [(flat(0), flat(0)), (flat(255), NOISE), (NOISE, flat(9)), (flat(9), flat(9))],
     )
-    @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+    @pytest.mark.parametrize("optimizer", ["smooth", "lbfgs", "adam"])
     def test_paints_images_of_one_colour(self, content, style, optimizer):
         one = transfer(content, style)
         terms, gradient = one.loss_and_gradient(content)
@@ -187,7 +187,7 @@ class TestStyleTransfer:
         result = one.run(2, [16], optimizer, progress=False)
         assert np.isfinite(result.history["total"]).all()
 
-    @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+    @pytest.mark.parametrize("optimizer", ["smooth", "lbfgs", "adam"])
     def test_stays_where_nothing_is_left_to_do(self, optimizer):
         options = {"optimizer": optimizer, "initial": flat(90), "progress": False}
         result = transfer(flat(90), flat(90)).run(3, [16], **options)

@@ -247,7 +247,7 @@ def changed(**changes):
         ({"model.model.0.weight": np.zeros((4, 3, 4, 4))}, "a ResNet generator with"),
         (
             dict(ResnetGenerator(norm=nn.BatchNorm2d).state_dict()),
-            r"with instance norm.* unknown: .*'model\.11\.",
+            r"with instance norm.* unknown: .*'model\.10\.",
         ),
     ],
 )

@@ -17,7 +17,7 @@ from gan_style.style_transfer.checkpoints import load_run
 
 
 @functools.cache
-def whole(optimizer="lbfgs"):
+def whole(optimizer="smooth"):
     """A run that is neither saved nor interrupted."""
     return transfer().run(**{**OPTIONS, "optimizer": optimizer})
 
@@ -77,7 +77,7 @@ transfer().run(checkpoint={str(path)!r}, callbacks=[Kill()], **OPTIONS)
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "stop"), [("lbfgs", 2), ("lbfgs", 4), ("adam", 5)]
+    ("optimizer", "stop"), [("smooth", 2), ("lbfgs", 4), ("adam", 5)]
 )
 def test_a_stopped_run_goes_on_from_any_step(tmp_path, optimizer, stop):
     options = {**OPTIONS, "optimizer": optimizer}

@@ -53,13 +53,13 @@ def test_the_same_seed_paints_the_same_pixels_and_another_others(painted):
     assert (other.image != painted.image).any()
 
 
-@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+@pytest.mark.parametrize("optimizer", ["smooth", "lbfgs", "adam"])
 def test_the_loss_falls(optimizer):
     history = run(transfer(), 20, optimizer=optimizer, scales=[32]).history
     assert history["total"][-1] < 0.7 * history["total"][0]
 
 
-@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+@pytest.mark.parametrize("optimizer", ["smooth", "lbfgs", "adam"])
 def test_compiled_by_xla_the_result_is_the_same_to_rounding(optimizer):
     plain, compiled = (
         run(transfer(), optimizer=optimizer, scales=[16, 32], jit_compile=xla)
@@ -148,7 +148,7 @@ def test_match_recolours_the_styles():
     np.testing.assert_allclose(got, CONTENT.reshape(-1, 3).mean(0), atol=6)
 
 
-@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+@pytest.mark.parametrize("optimizer", ["smooth", "lbfgs", "adam"])
 def test_a_run_in_tiles_paints_what_the_whole_paints(optimizer):
     options = {"optimizer": optimizer, "scales": [32]}
     whole = run(transfer(), 2, **options).image.astype(int)

@@ -147,6 +147,6 @@ def head(channels, width=256):
             keras.Input((None, channels)),
             layers.Dense(width, activation="relu", **start),
             layers.Dense(width, **start),
-            layers.UnitNormalization(),
+            layers.UnitNormalization(dtype="float32"),
         ]
     )

@@ -53,7 +53,6 @@ def fruit(kind, seed, size=128):
     seed, size = checked("fruit", seed, size)
     scene = Scene(size, 1, seed)
     grain = 0.008 * (scene.array(size, size) - 0.5)[..., None]
-    # Where an apple has its pores, the orange of the same scene has deeper ones.
     skin, holes = SampleRNG(skin, seed), SampleRNG(4, seed)
     for one in scene.fruits:
         scene.shadow(one)
@@ -69,8 +68,7 @@ class Scene(Sketch):
         super().__init__(size, *key)
         side = self.choice((-1, 1))
         light = [self.between(*b) for b in ((0.25, 0.75), (-0.95, -0.6), (0.55, 0.9))]
-        light = np.array(light) * (side, 1, 1)  # right, down, to the viewer
-        self.light = light / np.sqrt((light**2).sum())
+        self.light = _unit(np.array(light) * (side, 1, 1))  # right, down, to the viewer
         self.warmth = self.colour((0.98, 0.95, 0.88), (1.06, 1.02, 1.0))
         count = self.choice((1, 1, 1, 2, 2, 3, 3, 4))
         self.horizon = self.between(0.18, 0.42)
@@ -314,8 +312,7 @@ def _orange_skin(skin, scale, *view):
     colour = mix(colour, (0.90, 0.62, 0.10), 0.45 * np.exp(-((angle / 0.30) ** 2)))
     wrinkle = 0.5 + 0.5 * np.cos(11 * around)
     near = np.exp(-(((angle - 0.24) / 0.12) ** 2))
-    colour = colour * (1 - 0.16 * wrinkle * near)[..., None]
-    body = colour * seen.light + seen.shine
+    body = colour * (1 - 0.16 * wrinkle * near)[..., None] * seen.light + seen.shine
     star = 0.115 * (1 + 0.55 * np.cos(5 * around))
     body = mix(body, seen.light * (0.36, 0.45, 0.17), cover(angle - star, scale))
     return mix(body, seen.light * (0.62, 0.56, 0.36), cover(angle - 0.05, scale))

@@ -63,8 +63,7 @@ class Landscape(Sketch):
 
     def __init__(self, size, *key):
         super().__init__(size, *key)
-        self.image = np.zeros((size, size, 3))
-        self.angle, self.reach = np.zeros((size, size)), np.full((size, size), 0.09)
+        self.reach = np.full((size, size), 0.09)
         self.mood = self.choice((0, 0, 1, 1, 2))
         self.horizon = self.between(0.44, 0.52)
         height = self.between(0.12, 0.34) * (0.5 if self.mood == 2 else 1)
@@ -115,8 +114,8 @@ class Landscape(Sketch):
             soft = 0.012 if self.mood == 2 else 0.045
             disc = (1 - smooth(radius, radius + soft, distance)) * (1 - 0.6 * share)
             image = mix(image, (1.0, 0.97, 0.86), disc)
-        self.image[:] = image
-        self.angle[:] = 0.45 * self.noise(3, octaves=2) + 0.5 * (share - 0.3)
+        self.image = image
+        self.angle = 0.45 * self.noise(3, octaves=2) + 0.5 * (share - 0.3)
         self.haze = mix(low, bright, 0.35)
 
     def _hills(self):
@@ -193,8 +192,7 @@ class Landscape(Sketch):
         share = smooth(-0.05, 0.16, 0.95 - np.sqrt(u**2 + v**2) + 0.36 * lumps)
         side = np.clip(u * np.sign(self.sun[0] - x), -1, 1)
         lit = np.clip(0.5 + 0.38 * side - 0.30 * v + 0.4 * lumps, 0, 1)
-        colour = mix(dark, light, lit) * land
-        colour += haze * (self.haze * 0.9 - colour)
+        colour = mix(mix(dark, light, lit) * land, self.haze * 0.9, haze)
         trunk = np.abs(across - x) - 0.026 * height
         trunk = np.maximum(trunk, np.abs(down - foot + 0.1 * height) - 0.14 * height)
         bark, part = np.array((0.20, 0.15, 0.12)) * land, (rows, columns)
@@ -264,12 +262,11 @@ def _impressionist_palette(image):
     colour = lifted[..., None] + 0.95 * (image - light[..., None])
     leafy = np.clip(green - np.maximum(0.9 * red, blue), 0, 0.3)
     middle = np.exp(-(((light - 0.60) / 0.12) ** 2))
-    middle = smooth(0.25, 0.08, abs(blue - red)) * middle
     for share, shift in (
         (smooth(0.46, 0.06, light), (0.18, -0.08, 0.31)),
         (leafy, (0.68, 0.75, -1.05)),
         (np.clip(blue - red, 0, 0.5), (0.32, 0.66, -0.12)),
-        (middle, (0.02, -0.05, 0.05)),
+        (smooth(0.25, 0.08, abs(blue - red)) * middle, (0.02, -0.05, 0.05)),
         (smooth(0.66, 0.90, light), (0.09, 0.0, -0.34)),
     ):
         colour += share[..., None] * np.array(shift)
@@ -280,20 +277,18 @@ def paint_strokes(motif, rng):
     """Paint a `Landscape` in strokes; returns float `(size, size, 3)`."""
     size = len(motif.image)
     colours = _impressionist_palette(motif.image)
-    wash = ndimage.gaussian_filter(colours, (0.012 * size, 0.012 * size, 0))
+    wash = ndimage.gaussian_filter(colours, 0.012 * size, axes=(0, 1))
     canvas = Canvas(size, mix(wash, (0.90, 0.86, 0.76), np.full((size, size), 0.3)))
     for side, stretch, width in _LAYERS:
-        blur = 0.35 * width * size
-        seen = ndimage.gaussian_filter(colours, (blur, blur, 0))
+        seen = ndimage.gaussian_filter(colours, 0.35 * width * size, axes=(0, 1))
         jitter = rng.array(5, side**2)
         column, row = grid(side, *jitter[:2])
         at = places(size, row, column)
         length = motif.reach[at] * stretch * (0.7 + 0.6 * jitter[2])
-        thick = width * (0.75 + 0.5 * jitter[3])
         tone = _DAB * motif.grain[at][:, None] + 0.035 * (jitter[4, :, None] - 0.5)
         column = column - 0.5 * length * np.cos(motif.angle[at])
         row = row - 0.5 * length * np.sin(motif.angle[at])
-        strokes = column, row, length, thick, seen[at] + tone
+        strokes = column, row, length, width * (0.75 + 0.5 * jitter[3]), seen[at] + tone
         # Short strokes on long ones: a painter ends with the detail.
         for some in np.array_split(np.argsort(-length), 4):
             canvas.lay(rng, motif.angle, *(part[some] for part in strokes), 0.11)

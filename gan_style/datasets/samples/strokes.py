@@ -22,8 +22,7 @@ class Canvas:
     def __init__(self, size, colour):
         self.size, self._side = size, _FINER * size
         ground = np.broadcast_to(colour, (size, size, 3))
-        ground = ground.repeat(_FINER, 0).repeat(_FINER, 1)
-        self._colour = ground.reshape(-1, 3).copy()
+        self._colour = ground.repeat(_FINER, 0).repeat(_FINER, 1).reshape(-1, 3)
         self._height = np.zeros(self._side**2)
 
     def lay(self, rng, angle, x, y, length, width, colours, contrast=0.14):
@@ -62,12 +61,11 @@ class Canvas:
         steps = int(np.ceil(1.3 * self._side * length.max())) + 1
         hop = length / (steps - 1)
         turns, path = np.empty((len(x), steps)), np.empty((2, len(x), steps))
-        x, y = np.array(x), np.array(y)
         for step in range(steps):
             turns[:, step] = angle[places(self.size, y, x)]
             path[:, :, step] = x, y
-            x += hop * np.cos(turns[:, step])
-            y += hop * np.sin(turns[:, step])
+            x = x + hop * np.cos(turns[:, step])
+            y = y + hop * np.sin(turns[:, step])
         return *path, turns
 
     def image(self, relief=0.10):
