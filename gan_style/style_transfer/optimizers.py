@@ -1,5 +1,7 @@
 """Descent on the pixels of an image, as resumable state: L-BFGS and Adam."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
@@ -103,15 +105,17 @@ class LBFGS(PixelOptimizer):
     """Limited-memory BFGS: Nocedal and Wright, "Numerical Optimization", algorithm 7.4.
 
     A backtracking line search asks for a sufficient decrease; nearly every step costs
-    one evaluation.
+    one evaluation. `blur`: the share of the first guess of the inverse Hessian that is
+    `smoothed`. With none, rough moves come first, which lower a style loss soonest and
+    fill a flat sky with a weave.
     """
 
     memory = 10  # pairs of moves and gradient changes
     first_move = 2.0  # of the first step: levels of [0, 255], root mean square
-    blur = 0.0  # in the first guess of the inverse Hessian, see `smoothed`
 
-    def __init__(self, image, evaluate, jit_compile=False):
+    def __init__(self, image, evaluate, jit_compile=False, blur=0.0):
         super().__init__(image, evaluate, jit_compile)
+        self.blur = blur
         self._clear_memory()
 
     def _clear_memory(self):
@@ -165,17 +169,6 @@ class LBFGS(PixelOptimizer):
         return self._try_move(_two_loops, *state)
 
 
-class SmoothLBFGS(LBFGS):
-    """L-BFGS that tries smooth moves first.
-
-    Rough moves lower a style loss sooner, so that plain L-BFGS fills a flat sky with a
-    weave of a few pixels. This one paints it in broader strokes, and keeps more of the
-    photograph's detail; its loss falls less.
-    """
-
-    blur = 0.95
-
-
 # These are traced for one size, then once more for any size, however many the runs.
 @tf.function(reduce_retracing=True)
 def _adam(image, gradient, m, v, mean, rate, count):
@@ -213,11 +206,9 @@ def smoothed(image, share):
         return image
     # Of binomial weights, whose spectrum, cos(w / 2) ** 8, is nowhere negative.
     weights = np.array([1, 8, 28, 56, 70, 56, 28, 8, 1]) / 256
-    columns = np.tile(weights[None, :, None, None], (1, 1, 3, 1))
-    blurred = image
-    for kernel in (columns, columns.swapaxes(0, 1)):
-        kernel = tf.constant(kernel, image.dtype)
-        blurred = tf.nn.depthwise_conv2d(blurred, kernel, [1, 1, 1, 1], "SAME")
+    kernel = np.outer(weights, weights)[..., None, None].repeat(3, 2)
+    kernel = tf.constant(kernel, image.dtype)
+    blurred = tf.nn.depthwise_conv2d(image, kernel, [1, 1, 1, 1], "SAME")
     return (1 - share) * image + share * blurred
 
 
@@ -226,4 +217,5 @@ def _dot(a, b):
     return tf.reduce_sum(a * b)
 
 
-OPTIMIZERS = {"smooth": SmoothLBFGS, "lbfgs": LBFGS, "adam": Adam}
+smooth = functools.partial(LBFGS, blur=0.95)
+OPTIMIZERS = {"smooth": smooth, "lbfgs": LBFGS, "adam": Adam}

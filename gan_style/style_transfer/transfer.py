@@ -81,7 +81,7 @@ class StyleTransfer(StyleProblem):
     history, optimizer, stop_training = {}, None, False  # of the last run
 
     def run(
-        self, steps=None, scales=None, optimizer="smooth", initial="content",
+        self, steps=None, scales=None, optimizer=None, initial="content",
         callbacks=(), progress=True, checkpoint=None, save_every=25, branch_from=None,
         tile_size=None, jit_compile=None,
     ):  # fmt: skip
@@ -91,10 +91,10 @@ class StyleTransfer(StyleProblem):
             steps: int, or one for each of `scales`; by default more on coarse scales.
             scales: ints, the longer sides in pixels, the last one the result's; by
                 default from about 192 on, each 1.4 times the last.
-            optimizer: `"smooth"`, L-BFGS that paints flat parts in broad strokes;
-                `"lbfgs"`, plain, which lowers the loss further and leaves a weave
-                there; or `"adam"`, whose result is a running average and whose
-                `learning_rate` a callback may set.
+            optimizer: `"smooth"`, L-BFGS that leaves no weave in flat parts (default);
+                `"lbfgs"`, plain (default from noise, which it removes sooner); or
+                `"adam"`, whose result is a running average and whose `learning_rate` a
+                callback may set.
             initial: the start: `"content"` (with a little noise, so that flat parts
                 can grow strokes), `"noise"`, or an image.
             callbacks: Keras callbacks. A scale is an epoch and a step a batch; their
@@ -118,6 +118,8 @@ class StyleTransfer(StyleProblem):
             ValueError: for an option, a callback or a checkpoint that cannot be used.
         """
         owner = "StyleTransfer.run"
+        from_noise = isinstance(initial, str) and initial == "noise"
+        optimizer = optimizer or ("lbfgs" if from_noise else "smooth")
         check_choice(owner, "optimizer", optimizer, tuple(OPTIMIZERS))
         xla = recommend().jit_compile if jit_compile is None else jit_compile
         xla = xla and tile_size is None

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gan_style.style_transfer.optimizers import LBFGS, Adam, SmoothLBFGS, smoothed
+from gan_style.style_transfer.optimizers import LBFGS, OPTIMIZERS, Adam, smoothed
 
 SHAPE = (1, 3, 4, 3)
+SMOOTH = OPTIMIZERS["smooth"]
 
 
 def quadratic(seed=0, least=50.0, most=200.0):
@@ -25,9 +26,7 @@ def quadratic(seed=0, least=50.0, most=200.0):
     return evaluate, bottom, slopes, seen
 
 
-@pytest.mark.parametrize(
-    ("kind", "steps"), [(LBFGS, 60), (SmoothLBFGS, 300), (Adam, 600)]
-)
+@pytest.mark.parametrize(("kind", "steps"), [(LBFGS, 60), (SMOOTH, 300), (Adam, 600)])
 def test_the_bottom_is_found(kind, steps):
     evaluate, bottom, _, _ = quadratic()
     optimizer = kind(tf.fill(SHAPE, tf.constant(128.0, "float64")), evaluate)
@@ -72,7 +71,7 @@ def test_a_smooth_move_has_little_that_changes_from_pixel_to_pixel():
     assert rough_part < 0.5 * np.square(np.diff(rough[0], axis=0)).mean()
 
 
-@pytest.mark.parametrize("kind", [LBFGS, SmoothLBFGS])
+@pytest.mark.parametrize("kind", [LBFGS, SMOOTH])
 def test_lbfgs_goes_where_the_textbook_goes(monkeypatch, kind):
     monkeypatch.setattr(LBFGS, "memory", 3)
     evaluate, _, slopes, _ = quadratic()
@@ -84,7 +83,7 @@ def test_lbfgs_goes_where_the_textbook_goes(monkeypatch, kind):
         images.append(optimizer.image.numpy())
     moves = [(b - a).ravel() for a, b in zip(images, images[1:], strict=False)]
     pairs = [(move, slopes.ravel() * move) for move in moves[-3:]]
-    guess = matrix(kind.blur)
+    guess = matrix(optimizer.blur)
     expected = textbook(optimizer.gradient.numpy().ravel(), pairs, guess)
     before = optimizer.evaluations
     optimizer.step()
@@ -176,7 +175,7 @@ def test_adam_is_adam():
     np.testing.assert_allclose(optimizer.result(), average)
 
 
-@pytest.mark.parametrize("kind", [LBFGS, SmoothLBFGS, Adam])
+@pytest.mark.parametrize("kind", [LBFGS, SMOOTH, Adam])
 def test_a_saved_state_resumes_bit_for_bit(kind):
     evaluate, *_ = quadratic()
     start = tf.fill(SHAPE, tf.constant(128.0, "float64"))
@@ -206,7 +205,7 @@ def test_adam_carries_its_moments_to_another_size():
     )
 
 
-@pytest.mark.parametrize("kind", [LBFGS, SmoothLBFGS, Adam])
+@pytest.mark.parametrize("kind", [LBFGS, SMOOTH, Adam])
 def test_compiled_by_xla_a_step_is_one_call_with_the_same_result(kind):
     evaluate, _, _, seen = quadratic()
     start = tf.fill(SHAPE, tf.constant(128.0, "float64"))
