@@ -119,7 +119,8 @@ class StyleTransfer(StyleProblem):
         """
         owner = "StyleTransfer.run"
         from_noise = isinstance(initial, str) and initial == "noise"
-        optimizer = optimizer or ("lbfgs" if from_noise else "smooth")
+        default = "lbfgs" if from_noise else "smooth"
+        optimizer = default if optimizer is None else optimizer
         check_choice(owner, "optimizer", optimizer, tuple(OPTIMIZERS))
         xla = recommend().jit_compile if jit_compile is None else jit_compile
         xla = xla and tile_size is None

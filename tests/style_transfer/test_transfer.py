@@ -83,6 +83,20 @@ def test_the_total_is_the_weighted_sum():
     np.testing.assert_allclose(history["total"], expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("initial", "default"), [("content", "smooth"), ("noise", "lbfgs")]
+)
+def test_from_noise_the_default_is_plain_lbfgs(initial, default):
+    named, unnamed = (
+        run(transfer(), 2, initial=initial, scales=[32], **options).image
+        for options in ({"optimizer": default}, {})
+    )
+    np.testing.assert_array_equal(named, unnamed)
+    other = {"smooth": "lbfgs", "lbfgs": "smooth"}[default]
+    options = {"initial": initial, "scales": [32], "optimizer": other}
+    assert (run(transfer(), 2, **options).image != named).any()
+
+
 def test_strength_0_is_the_photograph():
     result = run(transfer(strength=0), 2, scales=[32])
     np.testing.assert_array_equal(result.image, CONTENT)
