@@ -105,9 +105,9 @@ class LBFGS(PixelOptimizer):
     """Limited-memory BFGS: Nocedal and Wright, "Numerical Optimization", algorithm 7.4.
 
     A backtracking line search asks for a sufficient decrease; nearly every step costs
-    one evaluation. `blur`: the share of the first guess of the inverse Hessian that is
-    `smoothed`. With none, rough moves come first, which lower a style loss soonest and
-    fill a flat sky with a weave.
+    one evaluation. `blur`: the share that is blurred of each step's first guess of the
+    inverse Hessian (`smoothed`). With 0, rough moves come first, which lower a style
+    loss soonest and fill a flat sky with a weave.
     """
 
     memory = 10  # pairs of moves and gradient changes
@@ -201,7 +201,7 @@ def _two_loops(image, gradient, pairs, first_move, blur):
 
 
 def smoothed(image, share):
-    """Replace a share of an image by a blur of it: a positive definite operator."""
+    """Blur a share of an image: a symmetric operator, positive definite below 1."""
     if not share:
         return image
     # Of binomial weights, whose spectrum, cos(w / 2) ** 8, is nowhere negative.

@@ -91,8 +91,8 @@ class StyleTransfer(StyleProblem):
             steps: int, or one for each of `scales`; by default more on coarse scales.
             scales: ints, the longer sides in pixels, the last one the result's; by
                 default from about 192 on, each 1.4 times the last.
-            optimizer: `"smooth"`, L-BFGS that leaves no weave in flat parts (default);
-                `"lbfgs"`, plain (default from noise, which it removes sooner); or
+            optimizer: `"smooth"` (default), L-BFGS that leaves less of a weave in flat
+                parts; `"lbfgs"`, plain (default for noise, which it removes sooner); or
                 `"adam"`, whose result is a running average and whose `learning_rate` a
                 callback may set.
             initial: the start: `"content"` (with a little noise, so that flat parts
