@@ -17,25 +17,17 @@ if keras.backend.backend() == "tensorflow":
 
 __version__ = "0.1.0"
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submodules=[
-        *("datasets", "evaluation", "exercises", "hardware", "inference", "models"),
-        *("style_transfer", "training"),
-    ],
-    submod_attrs={
-        "cyclegan": ["CycleGAN"],
-        "pix2pix": ["Pix2Pix"],
-        "datasets": ["samples"],
-        "layers": ["ImagePool", "InstanceNormalization", "ReflectionPadding2D"],
-        "models": [
-            *("patch_discriminator", "resnet_generator", "unet_generator"),
-            *("load_pytorch_generator", "vgg_features"),
-        ],
-        "style_transfer": [
-            *("StyleTransfer", "content_loss", "gram_matrix", "style_loss"),
-            "total_variation_loss",
-        ],
-        "training": ["constant_then_linear"],
-    },
-)
+_MODULES = ["datasets", "evaluation", "exercises", "hardware", "inference", "models"]
+_MODULES += ["style_transfer", "training"]
+_NAMES = {
+    "cyclegan": ["CycleGAN"],
+    "pix2pix": ["Pix2Pix"],
+    "datasets": ["samples"],
+    "layers": ["ImagePool", "InstanceNormalization", "ReflectionPadding2D"],
+    "models": ["patch_discriminator", "resnet_generator", "unet_generator"]
+    + ["load_pytorch_generator", "vgg_features"],
+    "style_transfer": ["StyleTransfer", "content_loss", "gram_matrix", "style_loss"]
+    + ["total_variation_loss"],
+    "training": ["constant_then_linear"],
+}
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, _MODULES, _NAMES)

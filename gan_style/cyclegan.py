@@ -15,10 +15,9 @@ from gan_style.training.adversarial import AdversarialModel, averaged_copy
 from gan_style.training.guards import check_float, check_shapes
 from gan_style.utils.checks import check_choice, check_int, check_number
 
-LOSSES = (
-    *("validity_ab", "validity_ba", "reconstruction_a", "reconstruction_b"),
-    *("identity_a", "identity_b", "generators", "discriminator_a", "discriminator_b"),
-)
+LOSSES = ("validity_ab", "validity_ba", "reconstruction_a", "reconstruction_b")
+LOSSES += ("identity_a", "identity_b", "generators")
+LOSSES += ("discriminator_a", "discriminator_b")
 
 
 def validity_loss(answer):
@@ -72,8 +71,7 @@ class CycleGAN(AdversarialModel):
     discriminator learns to tell real images from those of its pool.
 
     A generator translates `a` and shows its identity on `b` in one batch, so a network
-    must process the images of a batch independently (as instance norm does, and batch
-    norm does not).
+    must process a batch's images independently (as instance norm does, not batch norm).
 
     Args:
         generator_ab, generator_ba: `keras.Model`s from images to images, both
@@ -108,10 +106,8 @@ class CycleGAN(AdversarialModel):
     """
 
     NETWORKS = ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b")
-    OPTIONS = (
-        *("validity_weight", "reconstruction_weight", "identity_weight"),
-        *("pool_size", "seed", "average_decay"),
-    )
+    OPTIONS = ("validity_weight", "reconstruction_weight", "identity_weight")
+    OPTIONS += ("pool_size", "seed", "average_decay")
 
     def __init__(
         self, generator_ab, generator_ba, discriminator_a, discriminator_b,
@@ -151,8 +147,7 @@ class CycleGAN(AdversarialModel):
         if average_decay is not None:
             self.averaged_ab = averaged_copy(generator_ab)
             self.averaged_ba = averaged_copy(generator_ba)
-        used = [n for n in LOSSES if self.identity_weight or "identity" not in n]
-        self.build_state(used)
+        self.build_state([n for n in LOSSES if identity_weight or "identity" not in n])
 
     # The four as papers name them. Saved files hold the weights under these names.
     g_AB = property(lambda self: self.generator_ab, doc="The generator from A to B.")
@@ -214,8 +209,7 @@ class CycleGAN(AdversarialModel):
         losses = {f"validity_{direction}": validity}
         losses[f"reconstruction_{start}"] = reconstruction
         if self.identity_weight:
-            identity = reconstruction_loss(targets, same)
-            losses[f"identity_{end}"] = identity
+            identity = losses[f"identity_{end}"] = reconstruction_loss(targets, same)
             total = total + self.identity_weight * identity
         return {**losses, "generators": total}, fake
 
@@ -278,15 +272,12 @@ class CycleGAN(AdversarialModel):
         return self.running_means(losses, count)
 
     def translator(self, direction="ab", averaged=None):
-        """Returns the network that `translate` uses, for example to export it.
+        """Returns the `keras.Model` that `translate` uses, for example to export it.
 
         Args:
             direction: "ab" or "ba".
             averaged: True for the running averages of the weights, False for the
                 weights as last trained; None for the averages once a step was made.
-
-        Returns:
-            A `keras.Model`.
 
         Raises:
             ValueError: for another direction, or averages that are not kept.

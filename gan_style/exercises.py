@@ -122,8 +122,7 @@ def _means(*terms):
 def _both_ways(of_a, of_b):
     yield from _means(abs(of_a), abs(of_b))
     yield ABSOLUTE, (of_a**2).mean() + (of_b**2).mean()
-    for sign in (1, -1):
-        signed = sign * (of_a.mean() + of_b.mean())
+    for signed in (of_a.mean() + of_b.mean(), -of_a.mean() - of_b.mean()):
         yield "without abs, errors of both signs cancel.", signed
     yield "the direction that starts at b is missing.", abs(of_a).mean()
     yield "the direction that starts at a is missing.", abs(of_b).mean()

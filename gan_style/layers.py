@@ -191,12 +191,9 @@ class UpsampleConv2D(layers.Layer):
         return (batch, height and 2 * height, width and 2 * width, self.filters)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "use_bias": self.use_bias,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-        }
+        initializer = keras.initializers.serialize(self.kernel_initializer)
+        own = {"filters": self.filters, "use_bias": self.use_bias}
+        return {**super().get_config(), **own, "kernel_initializer": initializer}
 
 
 @register

@@ -32,14 +32,12 @@ def cross_entropy(answer, target):
 class Pix2Pix(AdversarialModel):
     """A generator and a conditional discriminator, trained on pairs with `fit`.
 
-    The paired counterpart of `CycleGAN`: a batch is `(x, y)`, the images and their
-    ground truth. The generator is as deterministic as its network: the paper's noise,
-    dropout, is left out.
+    `CycleGAN`'s paired counterpart: a batch is `(x, y)`, images and their ground truth.
+    The generator is as deterministic as its network, without the paper's dropout noise.
 
     Args:
         generator: `keras.Model` from images `(batch, height, width, channels)` in
-            [-1, 1] to images of the same height and width in [-1, 1], such as
-            `unet_generator`.
+            [-1, 1] to images as high and wide in [-1, 1], such as `unet_generator`.
         discriminator: `keras.Model` from x and y joined along the channels to logits
             of any shape: `patch_discriminator((height, width, 6))` for RGB.
         l1_weight: float from 0, the weight of the mean absolute difference to the

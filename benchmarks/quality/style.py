@@ -75,8 +75,8 @@ def neural_style(photograph, painting, size, seconds, variation):
         total_variation_weight=variation,
         total_variation_power=0.5,  # sums absolute differences
     )
-    run = {"steps": 1000, "scales": [size], "initial": "noise", "progress": False}
-    return transfer.run(**run, callbacks=[Until(seconds)])
+    run = {"steps": 1000, "scales": [size], "initial": "noise", "margin": 0}
+    return transfer.run(**run, progress=False, callbacks=[Until(seconds)])
 
 
 def edges(image):

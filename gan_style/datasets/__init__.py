@@ -2,11 +2,8 @@
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submodules=["samples"],
-    submod_attrs={
-        "loading": ["Data", "SAMPLES", "load"],
-        "downloads": ["DATASETS", "fetch_dataset"],
-    },
-)
+_NAMES = {
+    "loading": ["Data", "SAMPLES", "load"],
+    "downloads": ["DATASETS", "fetch_dataset"],
+}
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ["samples"], _NAMES)

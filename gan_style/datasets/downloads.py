@@ -7,11 +7,9 @@ from gan_style.utils.checks import check_choice, check_path
 from gan_style.utils.download import DownloadFailed, cache_folder, download
 from gan_style.utils.files import locked, name_file_in_errors
 
+Dataset = namedtuple("Dataset", "size sha256")
 # The licences are not stated, so the archives are never passed on.
 SITE = "https://efrosgans.eecs.berkeley.edu/cyclegan/datasets"
-
-Dataset = namedtuple("Dataset", "size sha256")
-
 # Named as their authors name them: A2B.
 DATASETS = {
     "apple2orange": Dataset(

@@ -25,7 +25,7 @@ def load(
     source, image_size=128, batch_size=1, seed=0, *, train_count=None, test_count=None,
     unreadable="error", swap=False, cache_megabytes=1024,
 ):  # fmt: skip
-    """Load two domains of images, A and B, for training and for testing.
+    """Load two domains of images, A and B, for training and for testing, as a `Data`.
 
     Training images are scaled so that their shorter side is 286/256 of `image_size`,
     cropped at random, and flipped one time in two, as Zhu et al. (2017) do. Both
@@ -56,9 +56,6 @@ def load(
         swap: whether to exchange A and B.
         cache_megabytes: the memory for scaled images: for training and all that is
             shown, or else for training alone, if they fit; others are read when needed.
-
-    Returns:
-        A `Data`.
 
     Raises:
         ValueError: for an argument that does not fit.
@@ -112,8 +109,7 @@ class Data:
             `CycleGAN.fit` sets.
         test: a `tf.data.Dataset` of such pairs of test images, not augmented.
         train_a, train_b, test_a, test_b: sequences of uint8 `(image_size, image_size,
-            3)` images, read when they are first asked for; a slice, a list of indices
-            or a mask gives one array.
+            3)` images, read when first needed; a slice, list or mask gives one array.
         truth_ab, truth_ba: for samples, the ground truth: what a perfect translation
             of `test_a` and `test_b` looks like, uint8 arrays; else None.
         steps_per_epoch, image_size: batches of an epoch, and the side of the images.
@@ -132,11 +128,9 @@ class Data:
 
     def __repr__(self):
         a, b = self.names
-        return (
-            f"<{a} and {b}, {self.image_size} x {self.image_size}: "
-            f"{len(self.train_a)} and {len(self.train_b)} for training, "
-            f"{len(self.test_a)} and {len(self.test_b)} for testing>"
-        )
+        parts = self.train_a, self.train_b, self.test_a, self.test_b
+        text = "{} and {} for training, {} and {} for testing".format(*map(len, parts))
+        return f"<{a} and {b}, {self.image_size} x {self.image_size}: {text}>"
 
 
 def _find(source, train_count, test_count, messages):

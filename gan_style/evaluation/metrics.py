@@ -31,8 +31,7 @@ def kernel_inception_distance(
         seed: integer from 0 that selects the subsets.
 
     Returns:
-        `(mean, standard_error)`, floats; the error is NaN for a single subset, or
-        subsets that are the whole of both sets.
+        `(mean, standard_error)`, floats; the error is NaN for one subset or whole sets.
 
     Raises:
         ValueError: for features that do not match, or fewer than 2 rows.

@@ -26,9 +26,8 @@ Recommendation = namedtuple("Recommendation", "policy jit_compile reason")
 def recommend():
     """Recommend a precision and a compiler for the device that TensorFlow trains on.
 
-    A mixed policy computes convolutions in 16 bits, which is faster where the device
-    has instructions for it, and keeps the rest in 32. Of several GPUs the oldest
-    decides.
+    A mixed policy computes convolutions in 16 bits, faster where the device has
+    instructions for it, and keeps the rest in 32. Of several GPUs the oldest decides.
 
     Returns:
         A named tuple: the `policy` for `keras.config.set_dtype_policy`, `jit_compile`

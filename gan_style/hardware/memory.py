@@ -16,10 +16,10 @@ _UNITS = {
     "memory": {"mb": 1e6, "gb": 1e9, "mib": 2**20, "gib": 2**30},
 }
 _EXAMPLES = {"time": "'3 minutes' or 180 (seconds)", "memory": "'4 GB' or 4e9 (bytes)"}
-# (limit, in use) of a container, in the two versions of Linux' control groups.
+# (limit, in use, details) of a container, in both versions of Linux' control groups.
 _CGROUPS = (
-    ("memory.max", "memory.current"),
-    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ("memory.max", "memory.current", "memory.stat"),
+    [f"memory/memory.{x}" for x in ("limit_in_bytes", "usage_in_bytes", "stat")],
 )
 tf = lazy_loader.load("tensorflow")  # at its first use: Keras has other backends
 
@@ -32,9 +32,11 @@ def available_memory():
     """Return the bytes that this machine has left, within its container's limits."""
     available = psutil.virtual_memory().available
     for paths in _CGROUPS:
-        limit, used = (read_text(f"/sys/fs/cgroup/{x}").strip() for x in paths)
+        limit, used, stat = (read_text(f"/sys/fs/cgroup/{x}").strip() for x in paths)
         if limit.isdigit() and used.isdigit():
-            available = min(available, max(0, int(limit) - int(used)))
+            # Files in memory count as used, though the system gives them up.
+            files = re.search(r"^inactive_file (\d+)", f"{stat}\ninactive_file 0", re.M)
+            available = min(available, max(0, int(limit) - int(used) + int(files[1])))
     return float(available)
 
 

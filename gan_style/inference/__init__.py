@@ -2,11 +2,9 @@
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submod_attrs={
-        "translation": ["translate"],
-        "folders": ["FolderResult", "translate_folder"],
-        "export": ["export_onnx", "export_savedmodel"],
-    },
-)
+_NAMES = {
+    "translation": ["translate"],
+    "folders": ["FolderResult", "translate_folder"],
+    "export": ["export_onnx", "export_savedmodel"],
+}
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=_NAMES)

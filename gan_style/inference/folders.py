@@ -35,8 +35,7 @@ def translate_folder(
     translation is missing or changed, or that another generator or tiles made.
 
     Args:
-        generator: a `keras.Model` from images in [-1, 1] to such images, of 1 channel
-            (grey) or 3.
+        generator: a `keras.Model` from images in [-1, 1], grey or RGB, to such images.
         source: a folder, which is only read. Hidden files and folders, links to
             folders, and `target` are left out.
         target: another folder, which is made if needed.
@@ -104,8 +103,9 @@ def translate_folder(
 def _find_originals(source, target):
     """Return the images, and images of other kinds, relative to `source`, by name."""
     root, inside = source.resolve(), target.resolve()
+    around = root.is_relative_to(inside)  # else what is in the target is no original
     originals, unused = (
-        [path.relative_to(root) for path in paths if not path.is_relative_to(inside)]
+        [x.relative_to(root) for x in paths if around or not x.is_relative_to(inside)]
         for paths in find_images(root, subfolders=True)
     )
     other = inside != root and (target.is_dir() or not target.exists())

@@ -37,13 +37,11 @@ def translate(generator, images, tile_size=None, overlap=None):
     Args:
         generator: a `keras.Model` from images in [-1, 1] to such images.
         images: an image `(height, width, channels)`, a batch `(batch, height, width,
-            channels)`, a `PIL.Image`, or the path or the bytes of an image file; or a
-            list of these, also of different sizes. Numbers are uint8, or float in
-            [-1, 1]. `read_image` reads PIL images and files, which become grey for a
-            generator of one channel.
+            channels)`, a `PIL.Image`, or an image file's path or bytes; or a list of
+            these, also of different sizes. Numbers are uint8, or float in [-1, 1].
+            `read_image` reads files and PIL images, grey for generators of one channel.
         tile_size: pixels of a square tile's side; None translates every image whole.
-        overlap: pixels that neighbouring tiles share; a quarter of `tile_size` by
-            default, and half at most.
+        overlap: pixels that tiles share; `tile_size` // 4 by default, and half at most.
 
     Returns:
         NumPy arrays of the same shape: uint8 for uint8, PIL images and files, float32
@@ -184,11 +182,9 @@ def blend_tiles(height, width, tile, overlap, multiple, translate_tiles):
     of `(rows, columns)` slices to an iterable of their images.
     """
     rows, columns = min(tile, height), min(tile, width)
-    places = [
-        (slice(top, top + rows), slice(left, left + columns))
-        for top in tile_starts(height, rows, overlap, multiple)
-        for left in tile_starts(width, columns, overlap, multiple)
-    ]
+    tops = tile_starts(height, rows, overlap, multiple)
+    lefts = tile_starts(width, columns, overlap, multiple)
+    places = [np.s_[y : y + rows, x : x + columns] for y in tops for x in lefts]
     window = _ramp(rows, overlap)[:, None, None] * _ramp(columns, overlap)[:, None]
     total, weights = None, np.zeros((height, width, 1), "float32")
     for place, result in zip(places, translate_tiles(places), strict=True):

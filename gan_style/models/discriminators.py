@@ -25,8 +25,7 @@ def patch_discriminator(image_shape=(128, 128, 3), filters=32, name=None, detail
 
     Returns:
         A functional `keras.Model` from images `(batch, *image_shape)` in [-1, 1] to
-        float32 `(batch, height / 8, width / 8, 1)`: 1 where a patch looks real, 0 where
-        it looks generated.
+        float32 `(batch, height / 8, width / 8, 1)`: 1 where a patch looks real, else 0.
 
     Raises:
         ValueError: for other sizes, or arguments of another form.

@@ -39,16 +39,15 @@ def unet_generator(image_shape=(128, 128, 3), filters=32, name=None, gate=False)
     filters = check_int("unet_generator", "filters", filters)
 
     images = x = keras.Input(image_shape, name="pictures")
-    skips = []
+    skips = {}
     for level in (1, 2, 3, 4):
         x = conv(x, filters * 2 ** (level - 1), 4, 2, "same", f"down_{level}_conv")
-        x = norm_relu(x, f"down_{level}")
-        skips.append(x)
+        x = skips[level] = norm_relu(x, f"down_{level}")
     for level in (3, 2, 1):
         width, conv_name = filters * 2 ** (level - 1), f"up_{level}_conv"
         x = UpsampleConv2D(width, False, normal_weights(), name=conv_name)(x)
         x = norm_relu(x, f"up_{level}")
-        x = layers.Concatenate(name=f"skip_{level}")([x, skips[level - 1]])
+        x = layers.Concatenate(name=f"skip_{level}")([x, skips[level]])
     painted = UpsampleConv2D(image_shape[-1], True, normal_weights(), name="to_picture")
     y = layers.Activation("tanh", dtype="float32", name="tanh")(painted(x))
     if gate:
@@ -100,8 +99,7 @@ def resnet_generator(
 
     images = x = keras.Input(image_shape, name="pictures")
     x = ReflectionPadding2D(3, name="stem_pad")(x)
-    x = conv(x, filters, 7, 1, "valid", "stem_conv")
-    x = norm_relu(x, "stem")
+    x = norm_relu(conv(x, filters, 7, 1, "valid", "stem_conv"), "stem")
     for level in (1, 2):
         if layout == "pytorch":
             x = layers.ZeroPadding2D(1, "channels_last", name=f"down_{level}_pad")(x)
@@ -147,8 +145,7 @@ def _upsample(x, filters, name, padding, upsampling):
 
 def _residual_block(x, filters, name):
     y = ReflectionPadding2D(1, name=f"{name}_pad_1")(x)
-    y = conv(y, filters, 3, 1, "valid", f"{name}_conv_1")
-    y = norm_relu(y, f"{name}_1")
+    y = norm_relu(conv(y, filters, 3, 1, "valid", f"{name}_conv_1"), f"{name}_1")
     y = ReflectionPadding2D(1, name=f"{name}_pad_2")(y)
     y = conv(y, filters, 3, 1, "valid", f"{name}_conv_2")
     y = InstanceNormalization(name=f"{name}_2_norm")(y)

@@ -139,11 +139,10 @@ def _check(arrays, layers, source):
     last, shape = layers["to_picture"]
     shapes[f"{last}.bias"] = shape[:1]
     known = shapes.keys() | {f"{key}.bias" for key, _ in layers.values()}
-    missing, unknown = shapes.keys() - arrays.keys(), arrays.keys() - known
+    missing, unknown = map(sorted, (shapes.keys() - arrays, arrays.keys() - known))
     if missing or unknown:
         expected = "of a ResNet generator with instance norm, such as resnet_9blocks. "
-        expected += f"Missing: {summarize(sorted(missing))}; "
-        expected += f"unknown: {summarize(sorted(unknown))}"
+        expected += f"Missing: {summarize(missing)}; unknown: {summarize(unknown)}"
         raise _error(f"{source} is of another network", expected)
     for name, shape in shapes.items():
         got = arrays[name].shape

@@ -59,9 +59,8 @@ def vgg_features(
         dtype: a Keras dtype policy, such as `"mixed_bfloat16"`; by default the global.
 
     Returns:
-        A frozen `keras.Model` from float images `(batch, height, width, 3)` of any
-        size, RGB in [0, 255], to a dictionary from the given names to activations
-        `(batch, h, w, channels)`.
+        A frozen `keras.Model` from float RGB images `(batch, height, width, 3)` of any
+        size, in [0, 255], to a dict of activations `(batch, h, w, channels)` by name.
 
     Raises:
         ValueError: for an unknown layer or option.

@@ -71,7 +71,7 @@ class ProgressBar(keras.callbacks.Callback):
         self.bar = tqdm(total=sum(work), initial=done, **options)
 
     def on_train_batch_end(self, batch, logs=None):
-        height, width = self.model.optimizer.image.shape[1:3]
+        height, width = (self.model.history[s][-1] for s in ("height", "width"))
         done = f"{width}x{height} {batch + 1}/{self.params['steps']}"
         self.bar.set_postfix_str(f"{done} loss {logs['total']:.4g}", refresh=False)
         self.bar.update(height * width)

@@ -5,6 +5,7 @@ import hashlib
 import keras
 import numpy as np
 
+from gan_style.style_transfer.inputs import cut_margin
 from gan_style.style_transfer.objective import TERMS
 from gan_style.utils.checks import check_int, check_path
 from gan_style.utils.files import atomic_write, check_stored, check_writable
@@ -38,7 +39,8 @@ class SavedRun(keras.callbacks.Callback):
                 raise _refused(self.path, "unchanged in its scale")
             self.history = {k: self._saved[f"history_{k}"].tolist() for k in HISTORY}
         elif branch_from is not None:
-            self.image = load_run(branch_from)["optimizer_image"]
+            run = load_run(branch_from)
+            self.image = cut_margin(run["optimizer_image"], _last_shape(run))
             smaller = [scale < max(self.image.shape[1:3]) for scale in scales]
             self.scale = min(sum(smaller), len(scales) - 1)
 
@@ -67,7 +69,7 @@ class SavedRun(keras.callbacks.Callback):
             save_run(self.path, **run)
 
 
-def fingerprint(transfer, initial, tile_size, schedule, optimizer):
+def fingerprint(transfer, initial, tile_size, schedule, *others):
     """Name everything that a run's pixels depend on: a digest."""
     digest = hashlib.sha256()
     arrays = [transfer.content, *transfer.styles, *transfer.masks]
@@ -75,7 +77,7 @@ def fingerprint(transfer, initial, tile_size, schedule, optimizer):
         arrays, initial = [*arrays, initial], ""
     for array in arrays:
         digest.update(str(array.shape).encode() + array.tobytes())
-    options = (transfer.options, tile_size, initial, *schedule, optimizer)
+    options = (transfer.options, tile_size, initial, *schedule, *others)
     digest.update(repr(options).encode())
     return digest.hexdigest()
 
@@ -121,5 +123,12 @@ def _check_run(run):
     one, *sides, colours = run["optimizer_image"].shape
     lengths = {len(run[f"history_{name}"]) for name in HISTORY}
     least = min(run["scale"], run["optimizer_steps"])
-    if (one, colours) != (1, 3) or 0 in sides or len(lengths) > 1 or least < 0:
+    if (one, colours) != (1, 3) or 0 in lengths or len(lengths) > 1 or least < 0:
         raise ValueError("its parts do not fit together")
+    if not all(0 < n <= side for n, side in zip(_last_shape(run), sides, strict=True)):
+        raise ValueError("its image is smaller than its history says")
+
+
+def _last_shape(run):
+    """Return the rows and columns of the last step's image, without its margin."""
+    return int(run["history_height"][-1]), int(run["history_width"][-1])

@@ -138,7 +138,9 @@ def with_gradient(function, any_size=False):
             tape.watch(x)
             results = function(x, *others)
             total = results[-1]
-        return results, tape.gradient(total, x)
+        # Scaled, as float16 rounds the smallest to 0; by a power of 2, which is exact.
+        gradient = tape.gradient(total, x, tf.cast(1024.0, total.dtype))
+        return results, tf.nest.map_structure(lambda part: part / 1024, gradient)
 
     return traced_once(evaluate) if any_size else compiled(evaluate)
 

@@ -9,6 +9,7 @@ from gan_style.utils.checks import check_list, check_number, refused
 from gan_style.utils.images import UnreadableImage, read_image
 
 OWNER = "StyleTransfer"
+MARGIN = 8  # pixels that a run paints beyond each border; stray colours end before
 _MASK = "(height, width) with values in [0, 1], or uint8 in [0, 255]"
 _RGB = "grey or RGB, plain or with alpha: (h, w, 1 to 4), uint8 or float in [0, 255]"
 
@@ -127,3 +128,15 @@ def resize(image, shape, dtype=tf.float32, maximum=255.0):
         return image
     resized = tf.image.resize(image, shape, method="bicubic", antialias=True)
     return tf.cast(tf.clip_by_value(resized, 0.0, maximum), dtype)
+
+
+def add_margin(image, margin):
+    """Mirror up to `margin` pixels of a batch outwards, at each border."""
+    margin = min(margin, min(image.shape[1:3]) - 1)
+    return tf.pad(image, [[0, 0], *[[margin, margin]] * 2, [0, 0]], "REFLECT")
+
+
+def cut_margin(image, shape):
+    """Return the middle `shape` of a batch."""
+    top, left = np.subtract(image.shape[1:3], shape) // 2
+    return image[:, top : top + shape[0], left : left + shape[1]]

@@ -12,10 +12,11 @@ import tensorflow as tf
 from gan_style.hardware import DoesNotFit
 from gan_style.hardware.memory import budget, memory_limit, resident_memory, say_seconds
 from gan_style.style_transfer.features import plan_tiles
+from gan_style.style_transfer.inputs import MARGIN
 from gan_style.style_transfer.optimizers import LBFGS
 from gan_style.utils.checks import check_int, check_list, refused
 
-_MARGIN = 0.9  # a safety margin, because a few steps are a small sample
+_SAFETY = 0.9  # a safety margin, because a few steps are a small sample
 _TILE_SIZES = (1024, 768, 512, 384, 256, 192, 128)
 _FINEST_STEPS = (35, 30, 25, 20, 15)  # with fewer, the finest scale is blurred
 # Measured on CPU (benchmarks/planning.py): how often a layer's output is held; bytes of
@@ -114,7 +115,7 @@ def plan_style(transfer, time=None, memory=None, steps=None, scales=None):
 
     def seconds_at(size):
         ways = schedules if size == transfer.size else _candidate_schedules(size)
-        return min(costs.seconds(transfer, *way) for way in ways) / _MARGIN
+        return min(costs.seconds(transfer, *way) for way in ways) / _SAFETY
 
     for tile_size in (None, *(t for t in _TILE_SIZES if t < transfer.size)):
         memory_at = functools.partial(style_memory, transfer, tile_size=tile_size)
@@ -125,7 +126,7 @@ def plan_style(transfer, time=None, memory=None, steps=None, scales=None):
     costs = measure_style(transfer, tile_size)
     for scales, steps in schedules:
         took = costs.seconds(transfer, scales, steps)
-        if took <= _MARGIN * time:
+        if took <= _SAFETY * time:
             return StylePlan(transfer, scales, steps, tile_size, took, peak)
     raise _too_little("time", time, seconds_at, transfer, "fewer steps or more time")
 
@@ -204,14 +205,18 @@ def style_memory(transfer, size, tile_size=None):
         for name in transfer.content_layers
     )
     images = 3 * tf.as_dtype(transfer.dtype).size * _IMAGES
-    whole = math.prod(transfer.shape_at(size)) * (images + targets)
+    whole = math.prod(_canvas(transfer, size)) * (images + targets)
     tile = max(_tile_areas(transfer, size, tile_size))
     return resident_memory() + _OVERHEAD + whole + _HELD * network * tile
 
 
+def _canvas(transfer, size):
+    return [side + 2 * MARGIN for side in transfer.shape_at(size)]
+
+
 def _tile_areas(transfer, size, tile_size):
     """Return the pixels of each tile with its halo."""
-    features, shape = transfer.features, transfer.shape_at(size)
+    features, shape = transfer.features, _canvas(transfer, size)
     tiles = plan_tiles(*shape, tile_size, features.halo, max(features.strides.values()))
     boxes = (tile.outer for tile in tiles)
     return [(bottom - top) * (right - left) for top, bottom, left, right in boxes]

@@ -1,6 +1,7 @@
 """What a style transfer minimises: its images and options, and its loss at any size."""
 
 import functools
+import math
 
 import numpy as np
 import tensorflow as tf
@@ -107,21 +108,22 @@ class StyleProblem:
         terms = dict(zip(TERMS, terms.numpy().tolist(), strict=True))
         return terms, gradient[0].numpy()
 
-    def objective(self, size=None, tile_size=None):
+    def objective(self, size=None, tile_size=None, margin=0):
         """Return the `StyleObjective` at a size; its targets are computed once."""
         size = self.size if size is None else check_int(OWNER, "size", size)
         if tile_size is not None:
             check_int(OWNER, "tile_size", tile_size)
-        if size not in self._objectives:
-            self._objectives = {size: self._objective(size, tile_size)}
-        return self._objectives[size]
+        if (size, margin) not in self._objectives:
+            made = self._objective(size, tile_size, margin)
+            self._objectives = {(size, margin): made}
+        return self._objectives[size, margin]
 
     def _content_at(self, size):
         grey = self.colours == "luminance"
         content = luminance(self.content) if grey else self.content
         return resize(content, self.shape_at(size), self.dtype)
 
-    def _objective(self, size, tile_size):
+    def _objective(self, size, tile_size, margin):
         features, shape = self.features, self.shape_at(size)
         strides, layers = features.strides, self.content_layers
         name = max(strides, key=strides.get)
@@ -131,13 +133,14 @@ class StyleProblem:
         masks = {}
         if self.masks:  # averaged over the cells of each layer
             masks = [resize(mask, shape, self.dtype, 1.0) for mask in self.masks]
-            cells = functools.partial(tf.nn.avg_pool2d, tf.concat(masks, 0))
+            masks = inputs.add_margin(tf.concat(masks, 0), margin)
+            cells = functools.partial(tf.nn.avg_pool2d, masks)
             masks = {name: cells(s, s, "VALID") for name, s in strides.items()}
-        content = self._content_at(size)
+        grams = self._style_grams(math.prod(shape), tile_size)
+        content = inputs.add_margin(self._content_at(size), margin)
+        height, width = content.shape[1:3]
         start, areas, content = features.statistics(content, masks, tile_size, layers)
-        height, width = shape
         positions = {n: float((height // s) * (width // s)) for n, s in strides.items()}
-        grams = self._style_grams(height * width, tile_size)
         targets = Targets(content, grams, areas, positions, masks)
         weights = layers, self.style_layers, *(self.factors or ())
         if not self.factors:

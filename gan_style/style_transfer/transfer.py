@@ -17,7 +17,7 @@ from gan_style.style_transfer.objective import TERMS
 from gan_style.style_transfer.optimizers import OPTIMIZERS
 from gan_style.style_transfer.planning import check_schedule
 from gan_style.style_transfer.problem import StyleProblem
-from gan_style.utils.checks import check_choice, refused
+from gan_style.utils.checks import check_choice, check_int, refused
 
 
 class Result(NamedTuple):
@@ -83,7 +83,7 @@ class StyleTransfer(StyleProblem):
     def run(
         self, steps=None, scales=None, optimizer=None, initial="content",
         callbacks=(), progress=True, checkpoint=None, save_every=25, branch_from=None,
-        tile_size=None, jit_compile=None,
+        tile_size=None, jit_compile=None, margin=inputs.MARGIN,
     ):  # fmt: skip
         """Paint, from coarse to fine.
 
@@ -110,6 +110,8 @@ class StyleTransfer(StyleProblem):
                 result is the same. None for one piece.
             jit_compile: bool, whether XLA compiles a step, of an image without tiles;
                 by default where `hardware.recommend()` says so (on GPUs).
+            margin: int from 0, pixels of mirrored photograph at each border that are
+                painted, too, and cut off: at a border, colours stray.
 
         Returns:
             A `Result`: `.image`, uint8 `(height, width, 3)`, and `.history`.
@@ -129,7 +131,8 @@ class StyleTransfer(StyleProblem):
             initial = inputs.rgb_array("initial", initial)
         elif initial not in ("content", "noise"):
             raise refused(owner, "initial", initial, "'content', 'noise' or an image")
-        name = fingerprint(self, initial, tile_size, schedule, optimizer)
+        margin = check_int(owner, "margin", margin, 0)
+        name = fingerprint(self, initial, tile_size, schedule, optimizer, margin)
         saved = SavedRun(checkpoint, branch_from, save_every, scales, name)
         callbacks = saved, callbacks, ProgressBar(schedule, saved, progress)
         callbacks = callback_list(self, callbacks, optimizer)
@@ -137,9 +140,11 @@ class StyleTransfer(StyleProblem):
         began = time.perf_counter() - (self.history["seconds"] or [0.0])[-1]
 
         def descent_at(scale, image):
-            objective = self.objective(scales[scale], tile_size)
+            objective = self.objective(scales[scale], tile_size, margin)
             loss = functools.partial(objective, tile_size=tile_size)
-            image = inputs.resize(image, self.shape_at(scales[scale]), self.dtype)
+            self._shape = self.shape_at(scales[scale])
+            image = inputs.resize(image, self._shape, self.dtype)
+            image = inputs.add_margin(image, margin)
             params = {"epochs": len(scales), "steps": steps[scale], "verbose": 1}
             callbacks.set_params(params)
             return OPTIMIZERS[optimizer](image, loss, xla)
@@ -152,7 +157,7 @@ class StyleTransfer(StyleProblem):
         try:
             for scale in range(first, len(scales)):
                 if scale > first:
-                    self.optimizer = descent_at(scale, descent.result())
+                    self.optimizer = descent_at(scale, self._result())
                     self.optimizer.warm_start(descent)
                     descent = self.optimizer
                 callbacks.on_epoch_begin(scale)
@@ -161,7 +166,7 @@ class StyleTransfer(StyleProblem):
                     callbacks.on_train_batch_begin(step)
                     terms = descent.step().numpy().tolist()
                     row = before + descent.evaluations, time.perf_counter() - began
-                    row = *terms, *descent.image.shape[1:3], *row
+                    row = *terms, *self._shape, *row
                     for values, value in zip(self.history.values(), row, strict=True):
                         values.append(value)
                     logs = {**dict(zip(TERMS, terms, strict=True)), "loss": terms[-1]}
@@ -179,8 +184,11 @@ class StyleTransfer(StyleProblem):
         """Return the image as it is now, also during a run: uint8 `(h, w, 3)`."""
         if self.optimizer is None:
             raise ValueError("StyleTransfer: image() is None. Call run() first.")
-        image = tf.clip_by_value(self.optimizer.result(), 0.0, 255.0)
+        image = tf.clip_by_value(self._result(), 0.0, 255.0)
         if self.colours == "luminance":
             content = inputs.resize(self.content, image.shape[1:3])
             image = with_colours_of(image, content)
         return np.round(image[0]).astype(np.uint8)
+
+    def _result(self):
+        return inputs.cut_margin(self.optimizer.result(), self._shape)

@@ -99,6 +99,10 @@ class AdversarialModel(keras.Model):
                 f"{type(self).__name__}.compile: got {optimizer!r}, but must be two "
                 "optimizers, one for each kind of network. The losses are built in."
             ) from error
+        average = getattr(optimizer, "use_ema", False)
+        if average and not optimizer.ema_overwrite_frequency:
+            owner = f"{type(self).__name__}.compile"
+            raise refused(owner, "use_ema", True, "False. Use average_decay instead")
         layers = [x for name in self.NETWORKS for x in getattr(self, name).layers]
         scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
         if not scaled and any(layer.compute_dtype == "float16" for layer in layers):

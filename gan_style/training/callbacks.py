@@ -164,8 +164,7 @@ class LossCurves(_Figures):
         show, names: as in `TranslationGrid`.
 
     Raises:
-        ValueError: for an argument of another kind; in training, for a `losses.csv`
-            that is not its own.
+        ValueError: for another kind of argument; in training, another's `losses.csv`.
 
     >>> curves = LossCurves(show=False)
     >>> curves.on_epoch_end(0, {"validity_ab": 0.5})

@@ -41,8 +41,7 @@ def patch_keras_saving_leak():
 
 def state_variables(model):
     """List the variables that a training resumes from, the optimizers' last."""
-    optimizers = model.optimizer.optimizers
-    return [*model.variables, *(v for o in optimizers for v in o.variables)]
+    return [*model.variables, *(v for o in model.optimizer.both for v in o.variables)]
 
 
 def weights_are_finite(model):
@@ -139,8 +138,7 @@ class SaveAndResume(keras.callbacks.Callback):
         self._epoch_step = int(self.model.steps_done.numpy())
 
     def on_train_batch_end(self, batch, logs=None):
-        step = self._epoch_step + batch + 1
-        if self.every and step - self._saved_step >= self.every:
+        if self.every and self._epoch_step + batch + 1 - self._saved_step >= self.every:
             self._save()
 
     def on_epoch_end(self, epoch, logs=None):

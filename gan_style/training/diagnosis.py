@@ -174,7 +174,7 @@ class Diagnosis(keras.callbacks.Callback):
     def _was_skipped(self):
         """Return whether loss scaling has kept such numbers away from the weights."""
         scaled = keras.optimizers.LossScaleOptimizer
-        scales = any(isinstance(o, scaled) for o in self.model.optimizer.optimizers)
+        scales = any(isinstance(o, scaled) for o in self.model.optimizer.both)
         return scales and weights_are_finite(self.model)
 
     def _stop(self):

@@ -92,7 +92,8 @@ class _States:
         self.folder = check_path("train", "folder", folder)
         self.strategy = strategy
         resolver = getattr(strategy, "cluster_resolver", None)
-        self.worker = f"worker_{getattr(resolver, 'task_id', None) or 0}"
+        kind = getattr(resolver, "task_type", None) or "worker"  # or "chief"
+        self.worker = f"{kind}_{getattr(resolver, 'task_id', None) or 0}"
 
     def _paths(self):
         """Return a dict from the steps of the states, in order, to their paths."""

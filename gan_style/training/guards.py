@@ -143,7 +143,7 @@ def check_callbacks(model, owner, callbacks):
     callbacks = keras.tree.flatten(callbacks) if callbacks else []
     known, schedules = keras.callbacks, keras.optimizers.schedules
     unfit, rates = (known.SwapEMAWeights,), schedules.LearningRateSchedule
-    if any(isinstance(o._learning_rate, rates) for o in model.optimizer.optimizers):
+    if any(isinstance(_given_rate(o), rates) for o in model.optimizer.both):
         unfit += (known.ReduceLROnPlateau, known.LearningRateScheduler)
     for callback in callbacks:
         if isinstance(callback, unfit):
@@ -151,6 +151,10 @@ def check_callbacks(model, owner, callbacks):
             expected += ". Or compile with numbers as rates"
             raise refused(owner, "a callback", callback, expected)
     return callbacks
+
+
+def _given_rate(optimizer):  # a schedule too; loss scaling has another one
+    return getattr(optimizer, "inner_optimizer", optimizer)._learning_rate
 
 
 def rate_of(optimizer):
@@ -165,7 +169,7 @@ class BothOptimizers:
     built, weights = True, ()
 
     def __init__(self, *optimizers):
-        self.optimizers = optimizers
+        self.both = optimizers  # Keras sets what is in `optimizers` one by one
 
     def __bool__(self):
         return False  # for what Keras does with a model's only optimizer
@@ -179,14 +183,15 @@ class BothOptimizers:
     @property
     def learning_rate(self):
         """The first optimizer's; setting it changes both in proportion."""
-        rate = _Rate(rate_of(self.optimizers[0]))
+        rate = _Rate(rate_of(self.both[0]))
         rate.assign = lambda new: setattr(self, "learning_rate", new)
         return rate
 
     @learning_rate.setter
     def learning_rate(self, rate):
-        factor = float(rate) / rate_of(self.optimizers[0])
-        for optimizer in self.optimizers:
+        # Never 0, from which no factor leads back.
+        factor = max(float(rate), 1e-30) / rate_of(self.both[0])
+        for optimizer in self.both:
             optimizer.learning_rate = rate_of(optimizer) * factor
 
 
@@ -201,7 +206,7 @@ def warn_of_ended(model):
     schedule = keras.optimizers.schedules.LearningRateSchedule
     for kind in ("generator", "discriminator"):
         optimizer = getattr(model, f"{kind}_optimizer")
-        rate, now = optimizer._learning_rate, int(optimizer.iterations.numpy())
+        rate, now = _given_rate(optimizer), int(optimizer.iterations.numpy())
         steps = (now, now + 1, now + 1000)
         if isinstance(rate, schedule) and not any(float(rate(n)) for n in steps):
             warnings.warn(
@@ -217,12 +222,13 @@ class KeepInStep(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self.model.follow_weights()
         self.trained = int(self.model.steps_done.numpy())
-        optimizers = self.model.optimizer.optimizers
-        self.made = [(o, int(o.iterations.numpy())) for o in optimizers]
+        both = self.model.optimizer.both
+        self.made = [(o, int(o.iterations.numpy())) for o in both]
 
     def on_train_end(self, logs=None):
         self.model.follow_weights()
         steps = int(self.model.steps_done.numpy())
         for optimizer, made in getattr(self, "made", ()):
             if made == int(optimizer.iterations.numpy()):  # else restored, as well
-                optimizer.iterations.assign_sub(self.trained - steps)
+                # Loss scaling leaves steps out, so there may be fewer.
+                optimizer.iterations.assign(max(0, made - self.trained + steps))

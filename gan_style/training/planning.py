@@ -32,7 +32,7 @@ class TrainingPlan(NamedTuple):
 
 
 def plan_training(model, batch, steps_per_epoch, epochs=None, time=None, memory=None):
-    """Plan a training from two of its steps, after which the model is restored.
+    """Return a training's `TrainingPlan` from two steps, then restore the model.
 
     Args:
         model: a compiled `CycleGAN` or `Pix2Pix`.
@@ -43,9 +43,6 @@ def plan_training(model, batch, steps_per_epoch, epochs=None, time=None, memory=
         time: the most it may take: seconds, or a text such as "8 hours"; or None.
         memory: the most the process may use: bytes, or a text such as "4 GB"; by
             default what the machine has left.
-
-    Returns:
-        A `TrainingPlan`.
 
     Raises:
         DoesNotFit: if the epochs do not fit, or not even one.

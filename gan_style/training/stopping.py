@@ -70,7 +70,10 @@ class StopAtBest(Diagnosis):
         if first and self._step and self.notes.exists():
             try:
                 rows = json.loads(self.notes.read_text(encoding="utf-8"))
-                self.checks = [Check(*row) for row in rows if row[0] <= self._step]
+                rows = [Check(*row) for row in rows]
+                # Also that of the file, which may be of a later step.
+                kept = best(rows) if rows else None
+                self.checks = [c for c in rows if c.step <= self._step or c == kept]
             except (LookupError, TypeError, ValueError) as error:
                 expected = "written by StopAtBest. Remove it, or give another path"
                 raise refused("StopAtBest", self.notes, error, expected) from error
@@ -78,8 +81,9 @@ class StopAtBest(Diagnosis):
     def look_at_images(self, step):
         super().look_at_images(step)
         scores, errors = zip(*map(self._left, self.test), strict=True)
-        self.checks.append(Check(step, sum(scores) / 2, math.hypot(*errors) / 2))
-        if best(self.checks).step == step:
+        check = Check(step, sum(scores) / 2, math.hypot(*errors) / 2)
+        self.checks = [c for c in self.checks if c != check] + [check]
+        if best(self.checks) is check:
             save_state(self.model, self.path)
         with atomic_write(self.notes) as partial:
             partial.write_text(json.dumps(self.checks), encoding="utf-8")
@@ -92,7 +96,9 @@ class StopAtBest(Diagnosis):
             print(f"StopAtBest: no check, as {self.every} steps were not made.")
             return
         kept, why = best(self.checks), "training has ended"
-        if kept.step != int(self.model.steps_done.numpy()):
+        if kept is not self.checks[-1] or kept.step != int(
+            self.model.steps_done.numpy()
+        ):
             load_state("StopAtBest", self.model, self.path)
         if self._is_over():
             why = f"no check of the last {self.wait} was better by a standard error"

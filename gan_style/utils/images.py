@@ -177,10 +177,12 @@ def _as_seen(image):
             )
         image = Image.fromarray(((wide.astype("int32") + 128) // 257).astype("uint8"))
     profile = image.info.get("icc_profile")
-    if image.mode in ("RGB", "CMYK") and profile and b"sRGB" not in profile:
+    if image.mode[0] in "RCP" and profile and b"sRGB" not in profile:
+        image = image.convert("RGBA") if image.mode[0] == "P" else image
+        mode = "RGBA" if image.mode == "RGBA" else "RGB"
         with contextlib.suppress(Exception):  # an odd profile: the plain colours
             profiles = io.BytesIO(profile), ImageCms.createProfile("sRGB")
-            image = ImageCms.profileToProfile(image, *profiles, outputMode="RGB")
+            image = ImageCms.profileToProfile(image, *profiles, outputMode=mode)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -252,6 +254,7 @@ def save_image(path, image, **options):
         expected = f"uint8 (height, width, channels), {known} of them in {kind}"
         raise refused("save_image", "image", image, f"{expected}. Or save a PNG")
     image = image[..., 0] if image.shape[2:] == (1,) else image
+    options = options if kind == "TIFF" else {"quality": 95, **options}
     with atomic_write(path) as partial:
-        Image.fromarray(image).save(partial, kind, **{"quality": 95, **options})
+        Image.fromarray(image).save(partial, kind, **options)
     return path

@@ -1,8 +1,11 @@
 """Memory and time: budgets in words, what this machine has, and what waits."""
 
+import functools
+
 import pytest
 import tensorflow as tf
 
+from gan_style.hardware import memory
 from gan_style.hardware.memory import available_memory, budget, in_turn, say_seconds
 
 
@@ -37,6 +40,18 @@ def test_times_in_words():
 
 def test_this_machine_has_memory():
     assert 1e8 < available_memory() < 1e14
+
+
+def test_a_container_s_files_in_memory_count_as_free(monkeypatch):
+    def container(files, path):
+        names = {"memory.max": "9000", "memory.current": "8000"}
+        names["memory.stat"] = f"anon 1\ninactive_file {files}\nactive_file 5\n"
+        return names.get(path.removeprefix("/sys/fs/cgroup/"), "")
+
+    for files, free in (7000, 8000), (0, 1000):
+        reads = functools.partial(container, files)
+        monkeypatch.setattr(memory, "read_text", reads)
+        assert available_memory() == free
 
 
 def test_small_images_do_not_wait():

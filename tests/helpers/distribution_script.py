@@ -83,9 +83,9 @@ def reports_of(model, dataset, *arguments):
 
 
 def worker(folder, mode):
-    """One of two workers: trains six steps; "first" also begins again and dies."""
+    """A chief or a worker: trains six steps; "first" also begins again and dies."""
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
-    number = strategy.cluster_resolver.task_id
+    number = int(strategy.cluster_resolver.task_type == "worker")
     train_set = batches(folder)
 
     def built():

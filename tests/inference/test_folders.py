@@ -265,6 +265,12 @@ def test_a_target_inside_the_source_is_no_source(negative, photos):
         assert len(result.done) + len(result.skipped) == 6
 
 
+def test_a_source_inside_the_target_is_translated(negative, photos):
+    for _ in range(2):
+        result = go(negative, photos, target=photos.parent)
+        assert len(result.done) + len(result.skipped) == 6
+
+
 def test_originals_and_other_files_are_never_replaced(negative, photos, tmp_path):
     with pytest.raises(ValueError, match="target is .* must be another folder"):
         go(negative, photos, target=photos / "day 1" / "..")

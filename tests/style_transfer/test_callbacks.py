@@ -151,7 +151,7 @@ def test_tensorboard_logs_each_scale(tmp_path):
 
 def test_a_loss_that_is_not_finite_ends_the_run():
     made = transfer()
-    loss = made.objective(16)
+    loss = made.objective(16, margin=8)
     made.objective = lambda *_: lambda x, tile_size: (loss(x)[0] * np.nan, loss(x)[1])
     result = run(made, 5, callbacks=[keras.callbacks.TerminateOnNaN()])
     assert len(result.history["total"]) == 1

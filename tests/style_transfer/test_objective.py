@@ -109,6 +109,17 @@ def test_the_gradient_is_that_of_finite_differences():
         assert slope == pytest.approx((direction * gradient).sum(), rel=1e-5)
 
 
+def test_small_gradients_survive_float16():
+    # Smaller than float16 can hold, as those of a very large image are.
+    weights = dict.fromkeys(("content_weight", "style_weight"), 1e-4)
+    weights["total_variation_weight"] = 0.0
+    gradients = []
+    for dtype in "float32", "mixed_float16":
+        made, image = transfer(features={"dtype": dtype}, **weights)
+        gradients.append(made.loss_and_gradient(image.astype("float32"))[1].ravel())
+    assert np.corrcoef(gradients)[0, 1] > 0.95
+
+
 def test_the_terms_are_the_published_losses():
     made, image = transfer(
         size=61, content_weight=3.0, style_weight=5.0, total_variation_weight=7.0

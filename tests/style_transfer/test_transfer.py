@@ -53,6 +53,27 @@ def test_the_same_seed_paints_the_same_pixels_and_another_others(painted):
     assert (other.image != painted.image).any()
 
 
+def test_what_is_painted_beyond_the_border_is_cut_off(painted):
+    without = run(transfer(), scales=[16, 32], margin=0)
+    assert without.history["height"] == painted.history["height"]
+    assert without.image.shape == painted.image.shape
+    assert (without.image != painted.image).any()
+
+
+@pytest.mark.parametrize("margin", [0, 3, 99])
+def test_without_a_step_the_margin_leaves_no_trace(margin):
+    made = transfer()
+    images = []
+
+    class First(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            images.append(self.model.image())
+
+    made.run(1, [32], initial=OTHER, margin=margin, progress=False, callbacks=[First()])
+    expected = made.start(OTHER, 32)[0].numpy()
+    np.testing.assert_array_equal(images[0], np.round(expected).astype("uint8"))
+
+
 @pytest.mark.parametrize("optimizer", ["smooth", "lbfgs", "adam"])
 def test_the_loss_falls(optimizer):
     history = run(transfer(), 20, optimizer=optimizer, scales=[32]).history
@@ -227,6 +248,7 @@ def test_what_cannot_be_used_names_itself(options, message):
         ({"initial": CONTENT[None]}, "initial.*RGB"),
         ({"save_every": 0}, "save_every"),
         ({"tile_size": 0}, "tile_size.*0"),
+        ({"margin": -1}, "margin.*-1"),
     ],
 )
 def test_runs_refuse_what_they_cannot_do(options, message):

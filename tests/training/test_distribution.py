@@ -142,11 +142,12 @@ class TestTwoReplicas:
 
 
 def pair(folder, mode):
-    """Runs two workers; returns their exit codes and what they printed."""
-    cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
-    workers = []
-    for number in (0, 1):
-        config = {"cluster": cluster, "task": {"type": "worker", "index": number}}
+    """Runs a chief and a worker, both number 0; returns exit codes and output."""
+    kinds, workers = ("chief", "worker"), []
+    ports = zip(kinds, free_ports(2), strict=True)
+    cluster = {kind: [f"127.0.0.1:{port}"] for kind, port in ports}
+    for kind in kinds:
+        config = {"cluster": cluster, "task": {"type": kind, "index": 0}}
         workers.append(start(folder, mode, TF_CONFIG=json.dumps(config)))
     try:
         outputs = [worker.communicate(timeout=600)[0] for worker in workers]
@@ -162,9 +163,10 @@ def workers(tmp_path_factory):
     codes, output = pair(folder, "first")
     assert codes == [-signal.SIGKILL] * 2, output
     saved = sorted(path.name for path in (folder / "states").iterdir())
-    assert saved == [f"worker_{w}_step_{s}.keras" for w in (0, 1) for s in (2, 4)]
+    kinds = "chief", "worker"
+    assert saved == [f"{kind}_0_step_{s}.keras" for kind in kinds for s in (2, 4)]
     # As if the second had been killed before its last state was there.
-    (folder / "states" / "worker_1_step_4.keras").unlink()
+    (folder / "states" / "worker_0_step_4.keras").unlink()
     codes, output = pair(folder, "second")
     assert codes == [0, 0], output
     return Outcome(folder)

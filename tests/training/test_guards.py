@@ -257,15 +257,35 @@ class TestCallbacks:
             "generators", factor=0.5, patience=1, min_delta=1e9, mode="min"
         )
         model.fit(images(), images(), epochs=3, callbacks=plateau, verbose=0)
-        rates = [float(o.learning_rate) for o in model.optimizer.optimizers]
+        rates = [float(o.learning_rate) for o in model.optimizer.both]
         assert rates[1] == pytest.approx(2 * rates[0]) and rates[0] < 1e-3
 
     def test_a_scheduler_sets_the_rates(self):
         model = compiled()
         halve = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
         model.fit(images(), images(), epochs=2, callbacks=[halve], verbose=0)
-        rates = [float(o.learning_rate) for o in model.optimizer.optimizers]
+        rates = [float(o.learning_rate) for o in model.optimizer.both]
         assert rates == pytest.approx([2.5e-4, 5e-4])
+
+    def test_a_warm_up_keeps_the_ratio_of_the_rates(self):
+        model = compiled()
+        warm_up = keras.callbacks.LearningRateScheduler(lambda epoch: 4e-4 * epoch)
+        model.fit(images(), images(), epochs=2, callbacks=[warm_up], verbose=0)
+        rates = [float(o.learning_rate) for o in model.optimizer.both]
+        assert rates == pytest.approx([4e-4, 8e-4])
+
+    def test_a_schedule_under_loss_scaling_is_seen(self):
+        model = small()
+        schedule = constant_then_linear(1e-3, 1, 1)
+        model.compile(
+            *(keras.optimizers.LossScaleOptimizer(SGD(schedule)) for _ in range(2))
+        )
+        plateau = keras.callbacks.ReduceLROnPlateau("generators")
+        with pytest.raises(ValueError, match="a callback is .*ReduceLROnPlateau"):
+            model.fit(images(), images(), callbacks=plateau, verbose=0)
+        model.generator_optimizer.iterations.assign(2)
+        with pytest.warns(UserWarning, match="generator_optimizer has ended"):
+            guards.warn_of_ended(model)
 
     @pytest.mark.parametrize(
         "callback",
@@ -295,7 +315,7 @@ class TestCallbacks:
         model.fit(images(), images(), batch_size=1, epochs=9, callbacks=stop, verbose=0)
         done = int(model.steps_done)
         assert done == 2  # those of the first epoch, the best
-        assert [int(o.iterations) for o in model.optimizer.optimizers] == [done] * 2
+        assert [int(o.iterations) for o in model.optimizer.both] == [done] * 2
 
     def test_steps_that_a_loss_scale_skipped_stay_skipped(self, policy):
         policy("mixed_float16")
@@ -307,6 +327,23 @@ class TestCallbacks:
             for o in (model.generator_optimizer, model.discriminator_optimizer)
         )
         assert first < second == int(model.steps_done) == 2
+
+    def test_restored_weights_leave_no_negative_count_of_steps(self, policy):
+        policy("mixed_float16")
+        model = compiled()
+        model.generator_optimizer.dynamic_scale.assign(1e30)  # overflows: no step
+        stop = keras.callbacks.EarlyStopping(
+            *(model.metrics_names[-1], 1e9, 2), mode="min", restore_best_weights=True
+        )
+        model.fit(images(), images(), batch_size=1, epochs=9, callbacks=stop, verbose=0)
+        made = [int(o.iterations) for o in model.optimizer.both]
+        assert int(model.steps_done) == 2 and made == [0, 2]
+
+    def test_averages_that_nothing_would_use_are_refused(self):
+        adam = keras.optimizers.Adam(use_ema=True)
+        with pytest.raises(ValueError, match=r"compile: use_ema.*average_decay"):
+            small().compile(adam)
+        small().compile(keras.optimizers.Adam(use_ema=True, ema_overwrite_frequency=9))
 
     def test_a_schedule_that_has_ended_is_mentioned(self):
         model = small()
@@ -336,7 +373,7 @@ class TestCallbacks:
     def test_what_reads_the_optimizer_is_told_that_there_are_two(self):
         both = compiled(1e-3).optimizer
         both.learning_rate.assign(5e-4)
-        rates = [float(o.learning_rate) for o in both.optimizers]
+        rates = [float(o.learning_rate) for o in both.both]
         assert rates == pytest.approx([5e-4, 1e-3])
         with pytest.raises(AttributeError, match=r"no iterations.*generator_optimizer"):
             both.iterations  # noqa: B018

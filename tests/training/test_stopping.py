@@ -110,7 +110,7 @@ class TestStop:
         model = straight_lines(pool_size=0, average_decay=None)
         model.compile()
         trained(model, [0.0, 1.0, 0.5, 0.2, 0.8, 1.0], stop_at_best(tmp_path))
-        made = [int(o.iterations.numpy()) for o in model.optimizer.optimizers]
+        made = [int(o.iterations.numpy()) for o in model.optimizer.both]
         assert made == [2, 2] == 2 * [int(model.steps_done)]
 
     def test_says_that_there_was_no_check(self, lines, tmp_path, capsys):
@@ -173,6 +173,19 @@ class TestResume:
         straight, _ = self.run(data, tmp_path / "straight", 4)
         assert [check.step for check in resumed.checks] == [6, 9, 12]
         assert resumed.checks == straight.checks[1:]
+
+    def test_the_state_reported_is_that_of_the_file(self, lines, tmp_path, capsys):
+        # Killed at step 4 and resumed from 1, on a machine that rounds otherwise.
+        trained(lines, [0.0, 0.2, 0.9, 0.3], stop_at_best(tmp_path, patience=9))
+        lines.steps_done.assign(1)
+        resumed = stop_at_best(tmp_path, patience=9)
+        data = tf.data.Dataset.from_tensors((A[:1], B[:1])).repeat(2)
+        course = Course([0.0, 0.1, 0.5])
+        lines.fit(data, callbacks=[course, resumed], verbose=0)
+        assert [check.step for check in resumed.checks] == [1, 3, 2, 3]
+        assert "that of step 3: 0%" in capsys.readouterr().out.splitlines()[-1]
+        assert resumed.checks[1].score < 0.1 < resumed.checks[3].score
+        assert offset(lines) == pytest.approx(0.45)
 
     def test_a_training_from_the_start_forgets_the_checks(self, data, tmp_path):
         self.run(data, tmp_path, 1)

@@ -278,8 +278,9 @@ def test_colours_of_an_embedded_profile_become_srgb():
     srgb = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     swapped = srgb.replace(b"rXYZ", b"tmp_").replace(b"bXYZ", b"rXYZ")
     swapped = bytes(swapped.replace(b"tmp_", b"bXYZ").replace(b"sRGB", b"odd "))
-    got = read_image(encoded(rgb(), "PNG", icc_profile=swapped))
-    np.testing.assert_allclose(got[0, 0], IMAGE[-1, 0], atol=4)
+    for image in rgb(), rgb().convert("RGBA"), rgb().quantize(4):
+        got = read_image(encoded(image, "PNG", icc_profile=swapped))
+        np.testing.assert_allclose(got[0, 0], IMAGE[-1, 0], atol=4)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
@@ -440,6 +441,12 @@ def test_a_saved_image_reads_back(tmp_path, suffix):
     path = save_image(tmp_path / "new" / f"p.{suffix}", IMAGE)
     assert_close(read_image(path), IMAGE, 0 if suffix in ("png", "bmp") else 24)
     assert os.listdir(path.parent) == [path.name]
+
+
+def test_a_tiff_is_compressed_as_asked(tmp_path):
+    path = save_image(tmp_path / "p.tif", IMAGE, compression="tiff_lzw")
+    assert Image.open(path).info["compression"] == "tiff_lzw"
+    np.testing.assert_array_equal(read_image(path), IMAGE)
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "gif", "tif", "webp", "avif", "jpg"])

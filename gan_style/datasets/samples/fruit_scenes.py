@@ -18,7 +18,6 @@ _WALLS = (
     ((0.66, 0.63, 0.67), (0.73, 0.70, 0.74)),
 )
 _THREADS = np.array([[30, 40, 56], [36, 50, 44], [42, 44, 50], [34, 48, 56]]) / 100
-
 _PORE, _FINE = 4, 44.0  # entries of a skin's table to each pore, and to a radian
 
 # One fruit's place and attitude, in sides of the image and radians: it rolls to the

@@ -169,8 +169,7 @@ class Landscape(Sketch):
         crowns = self.noise(1, 14, octaves=4)[0][None, :]
         reach = self.noise(1, 2)[0][None, :] + self.between(-0.2, 0.5)
         top = self.shore - (0.045 + 0.022 * crowns) * smooth(-0.1, 0.35, reach)
-        up = (self.shore - self.y) / 0.06
-        lit = 0.3 + 0.35 * up + 0.4 * self.leaves
+        lit = 0.3 + 0.35 * ((self.shore - self.y) / 0.06) + 0.4 * self.leaves
         colour = mix((0.10, 0.16, 0.09), (0.30, 0.38, 0.16), lit)
         colour = mix(colour * self.land, self.haze * (0.75, 0.82, 0.95), 0.30)
         away = np.maximum(top - self.y, self.y - self.shore)

@@ -30,8 +30,7 @@ class Canvas:
         path_x, path_y, turn = self._paths(x, y, angle, length)
         count, steps = path_x.shape
         bands = max(2, int(np.ceil(1.3 * self._side * width.max())) + 1)
-        along = np.linspace(0, 1, steps)
-        across = np.linspace(-1, 1, bands)
+        along, across = np.linspace(0, 1, steps), np.linspace(-1, 1, bands)
         half = width[:, None] / 2 * np.sqrt(1 - 0.96 * (2 * along - 1) ** 4)
         columns = self._band(path_x, -np.sin(turn) * half, across)
         rows = self._band(path_y, np.cos(turn) * half, across)

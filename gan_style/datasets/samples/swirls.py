@@ -6,12 +6,8 @@ from .canvas import Sketch, checked, cover, finish, mix, smooth
 from .strokes import Canvas, grid, places
 
 # strokes a side of the grid, length, width, how far colours stray
-_LAYERS = (
-    (24, 0.150, 0.040, 0.05),
-    (47, 0.105, 0.022, 0.09),
-    (74, 0.070, 0.0125, 0.13),
-    (80, 0.045, 0.0075, 0.17),
-)
+_LAYERS = (24, 0.150, 0.040, 0.05), (47, 0.105, 0.022, 0.09)
+_LAYERS += (74, 0.070, 0.0125, 0.13), (80, 0.045, 0.0075, 0.17)
 
 
 def painting(size=512, seed=0):
@@ -62,8 +58,7 @@ def _composition(sketch):
     x, y = sketch.x, sketch.y
     currents = sketch.noise(3, octaves=3)
     horizon = 0.66 - 0.06 * np.sin(5 * x + sketch.between(0, 6)) + 0.02 * currents
-    across = np.cos(2.2 * currents) + 0 * y
-    down = 0.7 * np.sin(2.2 * currents)
+    across, down = np.cos(2.2 * currents) + 0 * y, 0.7 * np.sin(2.2 * currents)
     bands = 0.5 + 0.5 * np.sin(9 * currents + 14 * y)
     colours = mix((0.07, 0.13, 0.42), (0.22, 0.45, 0.74), bands)
     dawn = 0.75 * smooth(-0.35, 0.0, y - horizon)
@@ -111,8 +106,7 @@ def _lamps(sketch):
 def _land(sketch, horizon):
     """Hills, wheat and a cypress: colour, where, how it runs, and two accents."""
     size, x, y = sketch.size, sketch.x, sketch.y
-    shift = sketch.between(0, 6)
-    roll = sketch.noise(3, 4, octaves=2)
+    shift, roll = sketch.between(0, 6), sketch.noise(3, 4, octaves=2)
     run = -0.06 * 5 * np.cos(5 * x + shift) + 0.5 * roll
     hill = mix((0.10, 0.22, 0.42), (0.22, 0.48, 0.50), 0.5 + 0.5 * roll)
     yield hill, cover(horizon - y, size), run, (0.42, 0.66, 0.62), (0.06, 0.10, 0.34)
