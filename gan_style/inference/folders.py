@@ -38,7 +38,7 @@ def translate_folder(
         generator: a `keras.Model` from images in [-1, 1], grey or RGB, to such images.
         source: a folder, which is only read. Hidden files and folders, links to
             folders, and `target` are left out.
-        target: another folder, which is made if needed.
+        target: another folder, not around `source`, which is made if needed.
         tile_size, overlap: as for `translate`.
         progress: whether to show a progress bar.
 
@@ -103,16 +103,16 @@ def translate_folder(
 def _find_originals(source, target):
     """Return the images, and images of other kinds, relative to `source`, by name."""
     root, inside = source.resolve(), target.resolve()
-    around = root.is_relative_to(inside)  # else what is in the target is no original
     originals, unused = (
-        [x.relative_to(root) for x in paths if around or not x.is_relative_to(inside)]
+        [path.relative_to(root) for path in paths if not path.is_relative_to(inside)]
         for paths in find_images(root, subfolders=True)
     )
-    other = inside != root and (target.is_dir() or not target.exists())
+    around = root.is_relative_to(inside)  # or the same
+    other = not around and (target.is_dir() or not target.exists())
     if not (other and originals):
         what = f"source is {str(source)!r}, but must hold an image"
         if not other:
-            what = f"target is {str(target)!r}, but must be another folder"
+            what = f"target is '{target}', but must be another folder, not around it"
         raise ValueError(f"translate_folder: {what}. Check the path.")
     return originals, unused
 

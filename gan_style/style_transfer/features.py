@@ -138,9 +138,11 @@ def with_gradient(function, any_size=False):
             tape.watch(x)
             results = function(x, *others)
             total = results[-1]
-        # Scaled, as float16 rounds the smallest to 0; by a power of 2, which is exact.
-        gradient = tape.gradient(total, x, tf.cast(1024.0, total.dtype))
-        return results, tf.nest.map_structure(lambda part: part / 1024, gradient)
+        # Float16 rounds the smallest to 0, so they are scaled, which is exact; but not
+        # those of a large loss, which could overflow.
+        scale = tf.cast(tf.where(abs(total) < 1e4, 1024.0, 1.0), total.dtype)
+        gradient = tape.gradient(total, x, scale)
+        return results, tf.nest.map_structure(lambda part: part / scale, gradient)
 
     return traced_once(evaluate) if any_size else compiled(evaluate)
 

@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+from gan_style.style_transfer.inputs import add_margin, cut_margin
 from gan_style.style_transfer.objective import TERMS
 
 
@@ -13,13 +14,16 @@ class PixelOptimizer:
 
     `image`, `(1, height, width, 3)`, RGB in [0, 255], is the start; `evaluate` returns
     the `TERMS` of such an image, and the gradient of the last, which is minimised.
-    `jit_compile`: make one XLA cluster of a step's move and its evaluation.
+    `jit_compile`: make one XLA cluster of a step's move and its evaluation. `margin`:
+    the mirrored pixels at each border that descend, too, and are not in the result.
     """
 
     slots = ("image", "steps", "gradient", "terms")  # the tensors of the state
 
-    def __init__(self, image, evaluate, jit_compile=False):
-        self.image, self.evaluate, self.evaluations = image, evaluate, 0
+    def __init__(self, image, evaluate, jit_compile=False, margin=0):
+        self.shape, self.margin = tuple(image.shape[1:3]), margin
+        self.image = image = add_margin(image, margin)
+        self.evaluate, self.evaluations = evaluate, 0
         self.steps, self.gradient = tf.constant(0, tf.int64), tf.zeros_like(image)
         self.terms = tf.zeros(len(TERMS), image.dtype)
         if jit_compile:
@@ -58,7 +62,7 @@ class PixelOptimizer:
 
     def result(self):
         """Return the image to show: `(1, height, width, 3)`."""
-        return tf.clip_by_value(self.image, 0.0, 255.0)
+        return tf.clip_by_value(cut_margin(self.image, self.shape), 0.0, 255.0)
 
 
 class Adam(PixelOptimizer):
@@ -70,11 +74,11 @@ class Adam(PixelOptimizer):
     slots = (*PixelOptimizer.slots, "momentum", "velocity", "age", "mean")
     beta_1, beta_2, average = 0.9, 0.99, 0.99  # decays: of the moments, of the average
 
-    def __init__(self, image, evaluate, jit_compile=False, learning_rate=5.0):
-        super().__init__(image, evaluate, jit_compile)
+    def __init__(self, image, evaluate, jit_compile=False, margin=0, learning_rate=5.0):
+        super().__init__(image, evaluate, jit_compile, margin)
         # Callbacks may assign to it, or put a number in its place.
         self.learning_rate = tf.Variable(learning_rate, dtype=image.dtype)
-        self.momentum = self.velocity = self.mean = tf.zeros_like(image)
+        self.momentum = self.velocity = self.mean = tf.zeros_like(self.image)
         self.age = tf.constant(0, tf.int64)  # of the moments, over all scales
 
     def _descend(self):
@@ -88,8 +92,9 @@ class Adam(PixelOptimizer):
     def warm_start(self, previous):
         """Start from the rate and the moments of `previous`, resized."""
         for name in ("momentum", "velocity"):
-            moment = tf.image.resize(getattr(previous, name), self.image.shape[1:3])
-            setattr(self, name, tf.cast(moment, self.image.dtype))
+            moment = cut_margin(getattr(previous, name), previous.shape)
+            moment = tf.cast(tf.image.resize(moment, self.shape), self.image.dtype)
+            setattr(self, name, add_margin(moment, self.margin))
         self.velocity = tf.nn.relu(self.velocity)
         self.age, self.learning_rate = previous.age, previous.learning_rate
 
@@ -98,7 +103,7 @@ class Adam(PixelOptimizer):
         if self.steps == 0:
             return super().result()
         count = tf.cast(self.steps, self.mean.dtype)
-        return self.mean / (1 - self.average**count)
+        return cut_margin(self.mean, self.shape) / (1 - self.average**count)
 
 
 class LBFGS(PixelOptimizer):
@@ -113,8 +118,8 @@ class LBFGS(PixelOptimizer):
     memory = 10  # pairs of moves and gradient changes
     first_move = 2.0  # of the first step: levels of [0, 255], root mean square
 
-    def __init__(self, image, evaluate, jit_compile=False, blur=0.0):
-        super().__init__(image, evaluate, jit_compile)
+    def __init__(self, image, evaluate, jit_compile=False, margin=0, blur=0.0):
+        super().__init__(image, evaluate, jit_compile, margin)
         self.blur = blur
         self._clear_memory()
 

@@ -17,7 +17,7 @@ from gan_style.style_transfer.optimizers import LBFGS
 from gan_style.utils.checks import check_int, check_list, refused
 
 _SAFETY = 0.9  # a safety margin, because a few steps are a small sample
-_TILE_SIZES = (1024, 768, 512, 384, 256, 192, 128)
+_TILE_SIZES = [n + 2 * MARGIN for n in (1024, 768, 512, 384, 256, 192, 128)]
 _FINEST_STEPS = (35, 30, 25, 20, 15)  # with fewer, the finest scale is blurred
 # Measured on CPU (benchmarks/planning.py): how often a layer's output is held; bytes of
 # TensorFlow's own; L-BFGS's evaluations per step, and its image-sized arrays.

@@ -142,12 +142,10 @@ class StyleTransfer(StyleProblem):
         def descent_at(scale, image):
             objective = self.objective(scales[scale], tile_size, margin)
             loss = functools.partial(objective, tile_size=tile_size)
-            self._shape = self.shape_at(scales[scale])
-            image = inputs.resize(image, self._shape, self.dtype)
-            image = inputs.add_margin(image, margin)
+            image = inputs.resize(image, self.shape_at(scales[scale]), self.dtype)
             params = {"epochs": len(scales), "steps": steps[scale], "verbose": 1}
             callbacks.set_params(params)
-            return OPTIMIZERS[optimizer](image, loss, xla)
+            return OPTIMIZERS[optimizer](image, loss, xla, margin)
 
         first, start = saved.scale, saved.image
         start = self.start(initial, scales[first]) if start is None else start
@@ -157,7 +155,7 @@ class StyleTransfer(StyleProblem):
         try:
             for scale in range(first, len(scales)):
                 if scale > first:
-                    self.optimizer = descent_at(scale, self._result())
+                    self.optimizer = descent_at(scale, descent.result())
                     self.optimizer.warm_start(descent)
                     descent = self.optimizer
                 callbacks.on_epoch_begin(scale)
@@ -166,7 +164,7 @@ class StyleTransfer(StyleProblem):
                     callbacks.on_train_batch_begin(step)
                     terms = descent.step().numpy().tolist()
                     row = before + descent.evaluations, time.perf_counter() - began
-                    row = *terms, *self._shape, *row
+                    row = *terms, *descent.shape, *row
                     for values, value in zip(self.history.values(), row, strict=True):
                         values.append(value)
                     logs = {**dict(zip(TERMS, terms, strict=True)), "loss": terms[-1]}
@@ -184,11 +182,8 @@ class StyleTransfer(StyleProblem):
         """Return the image as it is now, also during a run: uint8 `(h, w, 3)`."""
         if self.optimizer is None:
             raise ValueError("StyleTransfer: image() is None. Call run() first.")
-        image = tf.clip_by_value(self._result(), 0.0, 255.0)
+        image = tf.clip_by_value(self.optimizer.result(), 0.0, 255.0)
         if self.colours == "luminance":
             content = inputs.resize(self.content, image.shape[1:3])
             image = with_colours_of(image, content)
         return np.round(image[0]).astype(np.uint8)
-
-    def _result(self):
-        return inputs.cut_margin(self.optimizer.result(), self._shape)

@@ -99,8 +99,8 @@ class AdversarialModel(keras.Model):
                 f"{type(self).__name__}.compile: got {optimizer!r}, but must be two "
                 "optimizers, one for each kind of network. The losses are built in."
             ) from error
-        average = getattr(optimizer, "use_ema", False)
-        if average and not optimizer.ema_overwrite_frequency:
+        inner = getattr(optimizer, "inner_optimizer", optimizer)  # if losses are scaled
+        if inner.use_ema and not inner.ema_overwrite_frequency:
             owner = f"{type(self).__name__}.compile"
             raise refused(owner, "use_ema", True, "False. Use average_decay instead")
         layers = [x for name in self.NETWORKS for x in getattr(self, name).layers]

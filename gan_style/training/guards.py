@@ -167,6 +167,7 @@ class BothOptimizers:
     """What callbacks find as `model.optimizer`: they act on both optimizers."""
 
     built, weights = True, ()
+    inner_optimizer = property(lambda self: self.both[0])  # whose rate TensorBoard logs
 
     def __init__(self, *optimizers):
         self.both = optimizers  # Keras sets what is in `optimizers` one by one
@@ -189,8 +190,9 @@ class BothOptimizers:
 
     @learning_rate.setter
     def learning_rate(self, rate):
-        # Never 0, from which no factor leads back.
-        factor = max(float(rate), 1e-30) / rate_of(self.both[0])
+        # Never to 0, from which no factor leads back; a rate that is 0 stays 0.
+        rate = max(float(rate), 1e-30)
+        factor = rate / (rate_of(self.both[0]) or rate)
         for optimizer in self.both:
             optimizer.learning_rate = rate_of(optimizer) * factor
 

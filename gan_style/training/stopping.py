@@ -113,6 +113,8 @@ class StopAtBest(Diagnosis):
         return [number / self._nothing for number in left]
 
     def _is_over(self):
-        before, recent = self.checks[: -self.wait], self.checks[-self.wait :]
+        now = self.checks[-1].step  # the file's check may lie ahead of it
+        checks = sorted(check for check in self.checks if check.step <= now)
+        before, recent = checks[: -self.wait], checks[-self.wait :]
         goal = best(before).score - best(before).error if before else math.inf
         return not best(recent).score < goal  # also where it is NaN

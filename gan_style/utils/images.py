@@ -178,7 +178,8 @@ def _as_seen(image):
         image = Image.fromarray(((wide.astype("int32") + 128) // 257).astype("uint8"))
     profile = image.info.get("icc_profile")
     if image.mode[0] in "RCP" and profile and b"sRGB" not in profile:
-        image = image.convert("RGBA") if image.mode[0] == "P" else image
+        lacks = image.mode[0] == "P" or image.has_transparency_data
+        image = image.convert("RGBA") if lacks else image
         mode = "RGBA" if image.mode == "RGBA" else "RGB"
         with contextlib.suppress(Exception):  # an odd profile: the plain colours
             profiles = io.BytesIO(profile), ImageCms.createProfile("sRGB")
@@ -232,7 +233,7 @@ def save_image(path, image, **options):
         path: where it goes; the suffix says which kind. Its folder is made.
         image: uint8, grey `(height, width)` or `(height, width, 1)`, RGB `(height,
             width, 3)`, or with opacity `(height, width, 4)`, which JPEG and BMP lack.
-        **options: for `PIL.Image.Image.save`; `quality` is 95 by default.
+        **options: for `PIL.Image.Image.save`; `quality` is 95 by default, but for TIFF.
 
     Returns:
         The path, a `pathlib.Path`.

@@ -109,9 +109,11 @@ def test_the_gradient_is_that_of_finite_differences():
         assert slope == pytest.approx((direction * gradient).sum(), rel=1e-5)
 
 
-def test_small_gradients_survive_float16():
-    # Smaller than float16 can hold, as those of a very large image are.
-    weights = dict.fromkeys(("content_weight", "style_weight"), 1e-4)
+@pytest.mark.parametrize("weight", [1e-5, 1.0, 1e3])
+def test_small_and_large_gradients_survive_float16(weight):
+    # Smaller than float16 can hold, as those of a very large image are, or so large
+    # that a scaled loss would overflow.
+    weights = dict.fromkeys(("content_weight", "style_weight"), weight)
     weights["total_variation_weight"] = 0.0
     gradients = []
     for dtype in "float32", "mixed_float16":

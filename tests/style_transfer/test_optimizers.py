@@ -205,6 +205,21 @@ def test_adam_carries_its_moments_to_another_size():
     )
 
 
+def test_adam_s_moments_stay_at_their_pixels_whatever_the_margin():
+    def ramp(side, margin):
+        across = (np.arange(-margin, side + margin) + 0.5) / side
+        return tf.constant(np.tile(across[:, None, None], (1, 1, side + 2 * margin, 3)))
+
+    small, large = (
+        Adam(tf.zeros((1, side, side, 3), tf.float64), None, margin=4)
+        for side in (16, 32)
+    )
+    small.momentum = ramp(16, 4)
+    large.warm_start(small)
+    middle = large.momentum[:, 5:-5, 5:-5]  # a ramp's mirror image is none
+    np.testing.assert_allclose(middle, ramp(32, -1), atol=1e-6)
+
+
 @pytest.mark.parametrize("kind", [LBFGS, SMOOTH, Adam])
 def test_compiled_by_xla_a_step_is_one_call_with_the_same_result(kind):
     evaluate, _, _, seen = quadratic()

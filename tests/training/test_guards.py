@@ -274,6 +274,20 @@ class TestCallbacks:
         rates = [float(o.learning_rate) for o in model.optimizer.both]
         assert rates == pytest.approx([4e-4, 8e-4])
 
+    def test_a_rate_of_0_stays_0(self):
+        model = small()
+        model.compile(SGD(0.0), SGD(1e-3))
+        both = keras.callbacks.LearningRateScheduler(lambda epoch: 1e-4)
+        model.fit(images(), images(), callbacks=[both], verbose=0)
+        rates = [float(o.learning_rate) for o in model.optimizer.both]
+        assert rates == pytest.approx([0.0, 1e-3])
+
+    def test_tensorboard_finds_a_rate(self):
+        board = keras.callbacks.TensorBoard()
+        board.set_model(compiled(2e-4))
+        (rate,) = board._collect_learning_rate({}).values()
+        assert float(rate) == pytest.approx(2e-4)
+
     def test_a_schedule_under_loss_scaling_is_seen(self):
         model = small()
         schedule = constant_then_linear(1e-3, 1, 1)
@@ -341,8 +355,9 @@ class TestCallbacks:
 
     def test_averages_that_nothing_would_use_are_refused(self):
         adam = keras.optimizers.Adam(use_ema=True)
-        with pytest.raises(ValueError, match=r"compile: use_ema.*average_decay"):
-            small().compile(adam)
+        for one in adam, keras.optimizers.LossScaleOptimizer(adam):
+            with pytest.raises(ValueError, match=r"compile: use_ema.*average_decay"):
+                small().compile(one)
         small().compile(keras.optimizers.Adam(use_ema=True, ema_overwrite_frequency=9))
 
     def test_a_schedule_that_has_ended_is_mentioned(self):

@@ -174,6 +174,19 @@ class TestResume:
         assert [check.step for check in resumed.checks] == [6, 9, 12]
         assert resumed.checks == straight.checks[1:]
 
+    def test_a_check_that_lies_ahead_does_not_end_it(self, lines, tmp_path):
+        course = [0.0, 0.1, 0.2, 0.3, 1.0, 0.5, 0.4]
+        straight = stop_at_best(tmp_path / "straight", patience=3)
+        (tmp_path / "straight").mkdir()
+        trained(lines, [*course, 0.3], straight)
+        # Killed after step 5, the best, and resumed from step 1.
+        trained(lines, course[:5], stop_at_best(tmp_path, patience=3))
+        lines.steps_done.assign(1)
+        resumed = stop_at_best(tmp_path, patience=3)
+        data = tf.data.Dataset.from_tensors((A[:1], B[:1])).repeat(7)
+        lines.fit(data, callbacks=[Course([*course, 0.3]), resumed], verbose=0)
+        assert resumed.checks == straight.checks
+
     def test_the_state_reported_is_that_of_the_file(self, lines, tmp_path, capsys):
         # Killed at step 4 and resumed from 1, on a machine that rounds otherwise.
         trained(lines, [0.0, 0.2, 0.9, 0.3], stop_at_best(tmp_path, patience=9))

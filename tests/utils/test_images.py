@@ -281,6 +281,9 @@ def test_colours_of_an_embedded_profile_become_srgb():
     for image in rgb(), rgb().convert("RGBA"), rgb().quantize(4):
         got = read_image(encoded(image, "PNG", icc_profile=swapped))
         np.testing.assert_allclose(got[0, 0], IMAGE[-1, 0], atol=4)
+    clear = tuple(IMAGE[0, 0].tolist())
+    got = read_image(encoded(rgb(), "PNG", icc_profile=swapped, transparency=clear))
+    assert got[0, 0].min() == 255
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
