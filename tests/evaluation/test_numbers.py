@@ -190,6 +190,7 @@ class TestStyleTransfer:
     @pytest.mark.parametrize("optimizer", ["smooth", "lbfgs", "adam"])
     def test_stays_where_nothing_is_left_to_do(self, optimizer):
         options = {"optimizer": optimizer, "initial": flat(90), "progress": False}
+        options["margin"] = 0  # sums over more pixels round differently
         result = transfer(flat(90), flat(90)).run(3, [16], **options)
         np.testing.assert_array_equal(result.image, flat(90))
         assert result.history["total"] == [0.0] * 3
