@@ -109,7 +109,7 @@ class StyleProblem:
         return terms, gradient[0].numpy()
 
     def objective(self, size=None, tile_size=None, margin=0):
-        """Return the `StyleObjective` at a size; its targets are computed once."""
+        """Return the `StyleObjective` at a size and margin; its targets are kept."""
         size = self.size if size is None else check_int(OWNER, "size", size)
         if tile_size is not None:
             check_int(OWNER, "tile_size", tile_size)

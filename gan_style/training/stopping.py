@@ -96,9 +96,8 @@ class StopAtBest(Diagnosis):
             print(f"StopAtBest: no check, as {self.every} steps were not made.")
             return
         kept, why = best(self.checks), "training has ended"
-        if kept is not self.checks[-1] or kept.step != int(
-            self.model.steps_done.numpy()
-        ):
+        made = int(self.model.steps_done.numpy())
+        if kept is not self.checks[-1] or kept.step != made:
             load_state("StopAtBest", self.model, self.path)
         if self._is_over():
             why = f"no check of the last {self.wait} was better by a standard error"

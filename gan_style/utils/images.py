@@ -178,8 +178,8 @@ def _as_seen(image):
         image = Image.fromarray(((wide.astype("int32") + 128) // 257).astype("uint8"))
     profile = image.info.get("icc_profile")
     if image.mode[0] in "RCP" and profile and b"sRGB" not in profile:
-        lacks = image.mode[0] == "P" or image.has_transparency_data
-        image = image.convert("RGBA") if lacks else image
+        if image.mode[0] == "P" or image.has_transparency_data:
+            image = image.convert("RGBA")
         mode = "RGBA" if image.mode == "RGBA" else "RGB"
         with contextlib.suppress(Exception):  # an odd profile: the plain colours
             profiles = io.BytesIO(profile), ImageCms.createProfile("sRGB")
