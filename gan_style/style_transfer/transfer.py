@@ -110,8 +110,8 @@ class StyleTransfer(StyleProblem):
                 result is the same. None for one piece.
             jit_compile: bool, whether XLA compiles a step, of an image without tiles;
                 by default where `hardware.recommend()` says so (on GPUs).
-            margin: int from 0, pixels of mirrored photograph at each border that are
-                painted, too, and cut off: at a border, colours stray.
+            margin: int from 0, none, by default 8: so many mirrored pixels beyond each
+                border are painted, too, and cut off, as colours stray near a border.
 
         Returns:
             A `Result`: `.image`, uint8 `(height, width, 3)`, and `.history`.
